@@ -1,0 +1,330 @@
+//! What the agent and the control plane say to each other.
+//!
+//! Over HTTP to the sprite's URL (port 8080 in the guest), each request with a ticket in [`crate::headers::TICKET`]:
+//!
+//! | request | ticket | answer |
+//! |---|---|---|
+//! | `POST /.snapvm/agent/wake` | wake | 202 [`WakeReply`]; the agent then dials the control socket |
+//! | anything else outside `/.snapvm/` | ingress | the app on the loopback port named in [`crate::headers::PORT`] |
+//!
+//! Over sockets that the agent dials to `DIAL_ORIGIN`, with the headers of [`crate::tickets`]:
+//!
+//! | socket | carries |
+//! |---|---|
+//! | `/agent/v1/machines/{machine}/control` | JSON text messages, [`ToObject`] up and [`ToAgent`] down |
+//! | `/agent/v1/machines/{machine}/terminals/{session}` | binary frames of [`crate::terminal`] |
+//!
+//! On both the agent sends the text `ping` every 20 s, which the runtime answers with `pong` without waking the
+//! object; 45 s without any message means that the socket is dead.
+//!
+//! ```text
+//! sleep:  object ─Sleep─▶ agent: warn terminals, stop `at_sleep: stop` services, sync
+//!         object ◀─SleepReady─ agent
+//!         object ─SleepGo─▶ agent: close sockets with 4410, drop the task, refuse ingress     (or ─SleepCancel─▶)
+//! ```
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{MachineId, TerminalId};
+use crate::services::{ServiceAction, ServiceDefinition, ServiceStatus};
+
+/// Version of everything in this module. The object refuses an agent of another one with 4406.
+pub const PROTOCOL_VERSION: u32 = 1;
+/// Where the agent takes *wake*.
+pub const WAKE_PATH: &str = "/.snapvm/agent/wake";
+/// Longest control message, in bytes.
+pub const MESSAGE_MAX: usize = 256 * 1024;
+/// Seconds between two pings.
+pub const PING_SECONDS: u64 = 20;
+/// Seconds without any message after which a socket counts as dead.
+pub const DEAD_SECONDS: u64 = 45;
+/// The task that the agent holds from boot until an ordered sleep ends.
+pub const TASK_NAME: &str = "snapvm-agent";
+/// Name of the sprite's service that runs the agent.
+pub const SERVICE_NAME: &str = "snapvm-agent";
+/// Where the agent's binary lies in the guest.
+pub const BINARY_PATH: &str = "/opt/snapvm/agent";
+
+/// Variables of the agent's process, set in its service definition. None of them is secret.
+pub mod environment {
+    /// The machine's id.
+    pub const MACHINE: &str = "SNAPVM_MACHINE";
+    /// The machine's generation when the agent was delivered; a valid ticket may raise it.
+    pub const GENERATION: &str = "SNAPVM_GENERATION";
+    /// Where to dial: `http://host:port` or `https://host`.
+    pub const DIAL_ORIGIN: &str = "SNAPVM_DIAL_ORIGIN";
+    /// The platform's public key, base64url without padding.
+    pub const PLATFORM_KEY: &str = "SNAPVM_PLATFORM_KEY";
+}
+
+/// Close codes of our own, on every socket of ours.
+pub mod close {
+    /// The session or the access behind it is gone: sign in again.
+    pub const UNAUTHENTICATED: u16 = 4401;
+    /// Access was taken away.
+    pub const FORBIDDEN: u16 = 4403;
+    /// There is no such terminal session (any more).
+    pub const NOT_FOUND: u16 = 4404;
+    /// The other side speaks another version.
+    pub const VERSION: u16 = 4406;
+    /// Another socket of the same kind took this one's place.
+    pub const REPLACED: u16 = 4409;
+    /// The machine goes to sleep.
+    pub const SLEEPING: u16 = 4410;
+    /// A frame could not be read.
+    pub const MALFORMED: u16 = 4400;
+}
+
+/// The agent's answer to *wake*.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WakeReply {
+    /// Random per start of the agent's process.
+    pub boot: String,
+    /// [`PROTOCOL_VERSION`] of the agent.
+    pub protocol: u32,
+    /// SHA-256 of its own binary, hex: an older one is replaced.
+    pub digest: String,
+}
+
+/// How the agent came to run *wake*.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum WokeBy {
+    /// Its process is new: shells of before are gone.
+    Boot,
+    /// Its process went on: shells too.
+    Thaw,
+    /// It never slept; it only lost its socket.
+    Redial,
+}
+
+/// A terminal session as the agent has it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TerminalStatus {
+    /// Which session.
+    pub session: TerminalId,
+    /// Random per shell, below 2^53.
+    pub epoch: u64,
+    /// Bytes that the shell has written so far.
+    pub offset: u64,
+}
+
+/// How a shell ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case", tag = "by")]
+pub enum TerminalEnd {
+    /// It exited.
+    Exit {
+        /// Its exit code.
+        code: i32,
+    },
+    /// A signal ended it.
+    Signal {
+        /// The signal's number.
+        signal: i32,
+    },
+    /// It went with the machine's memory.
+    Lost,
+}
+
+/// From the agent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "type")]
+pub enum ToObject {
+    /// The first message of every control socket.
+    Hello {
+        /// [`PROTOCOL_VERSION`].
+        protocol: u32,
+        /// Random per start of the agent's process.
+        boot: String,
+        /// The generation it believes in.
+        generation: u32,
+        /// How it came to dial.
+        woke: WokeBy,
+        /// Shells it has.
+        terminals: Vec<TerminalStatus>,
+        /// What its services are doing.
+        services: Vec<ServiceStatus>,
+    },
+    /// Something worth staying awake for happened: at most one message in 5 s while it goes on.
+    Activity {
+        /// What, for people: `terminal`, `request`.
+        reason: String,
+    },
+    /// Nothing worth staying awake for happened for as long as the machine's idle timeout.
+    Idle {
+        /// For how long, in seconds.
+        seconds: u64,
+    },
+    /// One service changed.
+    Service(ServiceStatus),
+    /// A shell was started.
+    TerminalStarted(TerminalStatus),
+    /// A shell could not be started.
+    TerminalFailed {
+        /// Which session.
+        session: TerminalId,
+        /// A sentence for people.
+        error: String,
+    },
+    /// A shell ended, and its last output has been sent.
+    TerminalEnded {
+        /// Which session.
+        session: TerminalId,
+        /// How.
+        end: TerminalEnd,
+    },
+    /// Everything that has to happen before a sleep has happened.
+    SleepReady {
+        /// The sleep it answers.
+        sleep: u64,
+    },
+    /// Tasks that programs in the guest hold; sent when the list changes.
+    Tasks {
+        /// Their names, without the agent's own.
+        names: Vec<String>,
+    },
+}
+
+/// Which sleep is ordered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SleepKind {
+    /// Services of `at_sleep: stop` are stopped; everything else may be frozen.
+    Hibernate,
+    /// Every service is stopped and every shell ended.
+    Stop,
+}
+
+/// To the agent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "type")]
+pub enum ToAgent {
+    /// The answer to [`ToObject::Hello`].
+    Welcome {
+        /// The object's clock, Unix ms: the authority.
+        now_ms: i64,
+        /// The machine, for the agent to compare.
+        machine: MachineId,
+        /// Its generation.
+        generation: u32,
+        /// Vouches for the agent's key on later dials.
+        pass: String,
+        /// The machine's epoch.
+        epoch: u64,
+        /// Seconds of nothing after which to send [`ToObject::Idle`].
+        idle_seconds: u64,
+        /// All services.
+        services: Vec<ServiceDefinition>,
+        /// Sessions that should exist: the agent dials each one's socket. Those it has no shell for and that are
+        /// `fresh` it starts; the others it reports as [`TerminalEnd::Lost`].
+        terminals: Vec<OpenTerminal>,
+    },
+    /// Start a shell for a session if there is none, and dial the session's socket.
+    OpenTerminal(OpenTerminal),
+    /// End a session's shell: HUP, grace, KILL to its process group.
+    CloseTerminal {
+        /// Which session.
+        session: TerminalId,
+    },
+    /// All services, after a change.
+    Services {
+        /// The complete list.
+        services: Vec<ServiceDefinition>,
+    },
+    /// Something to do with one service now.
+    ServiceCommand {
+        /// Which service.
+        name: String,
+        /// What.
+        action: ServiceAction,
+    },
+    /// Access changed: close app connections of an older epoch.
+    Epoch {
+        /// The machine's epoch.
+        epoch: u64,
+    },
+    /// The idle timeout changed.
+    IdleTimeout {
+        /// In seconds.
+        seconds: u64,
+    },
+    /// Prepare to sleep.
+    Sleep {
+        /// Names this sleep in the messages that follow.
+        sleep: u64,
+        /// Which sleep.
+        kind: SleepKind,
+        /// Drop the tasks of programs in the guest too: a person asked.
+        clear_tasks: bool,
+    },
+    /// Sleep now.
+    SleepGo {
+        /// Which sleep.
+        sleep: u64,
+    },
+    /// Something came up: go on as before, start again what was stopped for the sleep.
+    SleepCancel {
+        /// Which sleep.
+        sleep: u64,
+    },
+}
+
+/// A session whose shell should exist.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpenTerminal {
+    /// Which session.
+    pub session: TerminalId,
+    /// Columns to start with.
+    pub columns: u16,
+    /// Rows to start with.
+    pub rows: u16,
+    /// Whether its shell was never started, so that starting one loses nothing.
+    pub fresh: bool,
+}
+
+/// Reads a control message of either direction.
+///
+/// # Errors
+/// A sentence for the log: too long, or not a message of this version.
+pub fn decode<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, InvalidMessage> {
+    if text.len() > MESSAGE_MAX {
+        return Err(InvalidMessage::TooLong);
+    }
+    serde_json::from_str(text).map_err(|_| InvalidMessage::Malformed)
+}
+
+/// Why a control message was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidMessage {
+    /// Longer than [`MESSAGE_MAX`].
+    #[error("the message is longer than {MESSAGE_MAX} bytes")]
+    TooLong,
+    /// Not JSON, or of an unknown type.
+    #[error("the message is malformed")]
+    Malformed,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn messages_keep_their_shape() {
+        let text = serde_json::to_string(&ToAgent::SleepGo { sleep: 7 }).unwrap();
+        assert_eq!(text, r#"{"type":"sleep_go","sleep":7}"#);
+        assert_eq!(decode::<ToAgent>(&text), Ok(ToAgent::SleepGo { sleep: 7 }));
+        assert_eq!(decode::<ToAgent>("{}"), Err(InvalidMessage::Malformed));
+        assert_eq!(decode::<ToObject>(&" ".repeat(MESSAGE_MAX + 1)), Err(InvalidMessage::TooLong));
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_read_or_refused(text in "\\PC{0,300}") {
+            let _ = decode::<ToAgent>(&text);
+            let _ = decode::<ToObject>(&text);
+        }
+    }
+}

@@ -1,0 +1,21 @@
+//! What two SnapVM programs say to each other.
+//!
+//! Names and ids, the machine lifecycle, tickets between our own parts, terminal frames, the messages of the
+//! agent's control socket, the headers of the path to an app, and the types of the Sprites API.
+//!
+//! Invariants:
+//! * Pure: no I/O, no clock, no randomness. Time and random bytes are arguments.
+//! * Every decoder takes arbitrary bytes, is bounded, and never panics.
+//!
+//! Absent on purpose: anything that only one program needs.
+
+pub mod agent;
+pub mod headers;
+pub mod hosts;
+pub mod ids;
+pub mod lifecycle;
+pub mod names;
+pub mod services;
+pub mod sprites;
+pub mod terminal;
+pub mod tickets;
