@@ -147,7 +147,7 @@ mod tests {
     #[test]
     fn the_longest_app_host_label_fits_dns() {
         // "65535--" + machine + "--" + org
-        assert!(7 + MACHINE_NAME_MAX + 2 + ORG_SLUG_MAX <= 63);
+        const { assert!(7 + MACHINE_NAME_MAX + 2 + ORG_SLUG_MAX <= 63) }
     }
 
     proptest! {
