@@ -1,0 +1,6 @@
+//! Direct connections to Postgres as an administrator: migrations, and the schema's locked dump.
+
+pub mod connect;
+pub mod migrate;
+mod migration_files;
+mod tls;

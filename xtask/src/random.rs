@@ -1,0 +1,27 @@
+//! Random text for passwords, keys and names.
+
+use std::fmt::Write;
+
+use anyhow::{Result, anyhow};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+fn bytes(count: usize) -> Result<Vec<u8>> {
+    let mut bytes = vec![0; count];
+    getrandom::fill(&mut bytes).map_err(|error| anyhow!("no randomness: {error}"))?;
+    Ok(bytes)
+}
+
+/// `count` random bytes in hexadecimal.
+pub(crate) fn hex(count: usize) -> Result<String> {
+    let mut text = String::with_capacity(2 * count);
+    for byte in bytes(count)? {
+        write!(text, "{byte:02x}")?;
+    }
+    Ok(text)
+}
+
+/// `count` random bytes in URL-safe base64 without padding.
+pub(crate) fn base64url(count: usize) -> Result<String> {
+    Ok(URL_SAFE_NO_PAD.encode(bytes(count)?))
+}
