@@ -1,0 +1,6 @@
+//! What each Durable Object does: pure state (`state.rs`) beside a thin object.
+//!
+//! The shells that the runtime knows by name are in the Worker's `lib.rs`; what an object needs of the world outside
+//! (database, Sprites API, time, randomness) it gets through traits.
+
+pub mod machine_gateway;

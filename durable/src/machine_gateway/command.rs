@@ -1,0 +1,115 @@
+//! What the Worker and the other objects ask of a machine's gateway, and what it answers. Typed on both sides; sent as
+//! JSON in the body of a `fetch` to the object whose name is the machine's id.
+
+use serde::{Deserialize, Serialize};
+use snapvm_protocol::ids::TerminalId;
+use snapvm_protocol::lifecycle::MachineState;
+use snapvm_protocol::services::ServiceAction;
+
+/// Something to do. Whether the caller may ask for it has been decided already.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "do")]
+pub enum Command {
+    /// The record has just been written: make the sprite.
+    Provision,
+    /// Wake it, whatever it sleeps for.
+    Start {
+        /// The account that asked; nobody for a wake by traffic.
+        actor: Option<String>,
+    },
+    /// Put it to sleep and pin it there.
+    Stop {
+        /// The account that asked.
+        actor: String,
+    },
+    /// Put it to sleep.
+    Hibernate {
+        /// The account that asked; nobody for an idle machine.
+        actor: Option<String>,
+    },
+    /// Delete it.
+    Delete {
+        /// The account that asked.
+        actor: String,
+    },
+    /// The record's settings changed: read them again.
+    Settings,
+    /// The services changed: read them again, and tell the agent.
+    Services,
+    /// Something to do with one service.
+    Service {
+        /// Its name.
+        name: String,
+        /// What.
+        action: ServiceAction,
+    },
+    /// A client waits for a session's shell: start it if it has none, waking the machine if `wake`.
+    OpenTerminal {
+        /// Which session.
+        session: TerminalId,
+        /// Columns to start with.
+        columns: u16,
+        /// Rows to start with.
+        rows: u16,
+        /// Whether to wake a machine that sleeps.
+        wake: bool,
+    },
+    /// End a session's shell.
+    CloseTerminal {
+        /// Which session.
+        session: TerminalId,
+    },
+    /// May traffic go to the sprite? Wakes it and waits if need be.
+    Lease,
+    /// Is this the agent that is bound to the machine now?
+    CheckAgent {
+        /// Its generation.
+        generation: u32,
+        /// Its boot id.
+        boot: String,
+        /// Its public key.
+        agent_key: String,
+    },
+    /// Look whether anything is left undone.
+    Reconcile,
+}
+
+/// The answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "is")]
+pub enum Reply {
+    /// Where the machine is now.
+    State {
+        /// Its state.
+        state: MachineState,
+        /// Why, for people.
+        reason: String,
+    },
+    /// Traffic may go to the sprite.
+    Lease(Lease),
+    /// Whether the agent is the bound one.
+    Agent {
+        /// It is.
+        bound: bool,
+    },
+    /// It cannot be done, and why.
+    Refused {
+        /// For programs.
+        code: String,
+        /// For people.
+        detail: String,
+    },
+}
+
+/// Permission to send traffic straight to an awake sprite.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lease {
+    /// The sprite's URL, without a slash at the end.
+    pub url: String,
+    /// The ticket for the agent.
+    pub ticket: String,
+    /// The machine's epoch.
+    pub epoch: u64,
+    /// When it ends, Unix ms.
+    pub expires_ms: u64,
+}

@@ -1,0 +1,135 @@
+-- What the objects of a machine read and write, with the service credential `gateway`, one machine at a time.
+set local role snap_owner;
+
+-- Everything a gateway object needs to begin: the machine, its services, its open terminals.
+create or replace function api.gateway_load(p_credential text, p_request text, p_machine text,
+  out status int, out body text)
+language plpgsql volatile security invoker set search_path = '' as $$
+begin
+  select * into status, body from authz.enter_service('gateway', p_credential, p_request, p_machine::uuid);
+  if status <> 200 then
+    return;
+  end if;
+  body := (select json_build_object('org', m.org_id, 'machine', m.id, 'name', m.name, 'state', m.state,
+      'runtime', m.runtime, 'size', m.size, 'region', m.region, 'generation', m.generation, 'epoch', m.epoch,
+      'idle_seconds', m.idle_seconds, 'sprite_name', m.sprite_name, 'sprite_id', m.sprite_id,
+      'sprite_url', m.sprite_url,
+      'services', api.gateway_services(m.id),
+      'terminals', (select coalesce(json_agg(t.id order by t.id), '[]') from app.terminal_session t
+        where t.org_id = m.org_id and t.machine_id = m.id and t.ended_at is null))
+    from app.machine m where m.org_id = authz.org_id() and m.id = p_machine::uuid)::text;
+end $$;
+
+create or replace function api.gateway_services(p_machine uuid) returns jsonb
+language sql stable security invoker set search_path = '' as $$
+  select coalesce(jsonb_agg(s.definition::jsonb || jsonb_build_object('desired', s.desired) order by s.created_at), '[]')
+  from app.service s where s.org_id = authz.org_id() and s.machine_id = p_machine $$;
+
+-- Writes through what the object decided: state, reason, one line of history. A null sprite field keeps what is
+-- there. 409 with the row's state when the machine is being deleted: a deletion wins over everything.
+create or replace function api.gateway_state(p_credential text, p_request text, p_machine text, p_state text,
+  p_reason text, p_event text, p_kind text, p_detail text, p_actor text, p_sprite_name text, p_sprite_id text,
+  p_sprite_url text, out status int, out body text)
+language plpgsql volatile security invoker set search_path = '' as $$
+begin
+  select * into status, body from authz.enter_service('gateway', p_credential, p_request, p_machine::uuid);
+  if status <> 200 then
+    return;
+  end if;
+  update app.machine m set state = p_state, reason = left(p_reason, 500),
+      state_at = case when m.state = p_state then m.state_at else now() end,
+      epoch = case when p_state in ('stopping', 'deleting') and m.state <> p_state then m.epoch + 1 else m.epoch end,
+      sprite_name = coalesce(p_sprite_name, m.sprite_name), sprite_id = coalesce(p_sprite_id, m.sprite_id),
+      sprite_url = coalesce(p_sprite_url, m.sprite_url)
+    where m.org_id = authz.org_id() and m.id = p_machine::uuid and (m.state <> 'deleting' or p_state = 'deleting');
+  if not found then
+    status := 409;
+    body := authz.refusal('deleting', 'The machine is being deleted.');
+    return;
+  end if;
+  if p_event is not null then
+    insert into app.machine_event (org_id, machine_id, id, kind, detail, actor_id)
+      values (authz.org_id(), p_machine::uuid, p_event::uuid, p_kind, left(p_detail, 500), p_actor::uuid);
+  end if;
+  body := (select json_build_object('epoch', m.epoch) from app.machine m
+    where m.org_id = authz.org_id() and m.id = p_machine::uuid)::text;
+end $$;
+
+create or replace function api.gateway_service_status(p_credential text, p_request text, p_machine text, p_name text,
+  p_status text, out status int, out body text)
+language plpgsql volatile security invoker set search_path = '' as $$
+begin
+  select * into status, body from authz.enter_service('gateway', p_credential, p_request, p_machine::uuid);
+  if status = 200 then
+    update app.service s set status = p_status
+      where s.org_id = authz.org_id() and s.machine_id = p_machine::uuid and s.name = p_name;
+    body := '{}';
+  end if;
+end $$;
+
+create or replace function api.gateway_terminal_ended(p_credential text, p_request text, p_machine text,
+  p_terminal text, p_ending text, out status int, out body text)
+language plpgsql volatile security invoker set search_path = '' as $$
+begin
+  select * into status, body from authz.enter_service('gateway', p_credential, p_request, p_machine::uuid);
+  if status = 200 then
+    update app.terminal_session t set ended_at = coalesce(t.ended_at, now()), ending = p_ending
+      where t.org_id = authz.org_id() and t.machine_id = p_machine::uuid and t.id = p_terminal::uuid;
+    body := '{}';
+  end if;
+end $$;
+
+-- The sprite is gone: so is the machine.
+create or replace function api.gateway_deleted(p_credential text, p_request text, p_machine text,
+  out status int, out body text)
+language plpgsql volatile security invoker set search_path = '' as $$
+begin
+  select * into status, body from authz.enter_service('gateway', p_credential, p_request, p_machine::uuid);
+  if status = 200 then
+    delete from app.machine m where m.org_id = authz.org_id() and m.id = p_machine::uuid and m.state = 'deleting';
+    body := '{}';
+  end if;
+end $$;
+
+-- What is behind an app's host. No caller yet: a visitor is asked who they are after this, and gets the same answer
+-- whether the name exists or not.
+create or replace function api.gateway_resolve(p_credential text, p_request text, p_org text, p_machine text,
+  out status int, out body text)
+language plpgsql volatile security invoker set search_path = '' as $$
+begin
+  perform set_config('app.credential', coalesce(p_credential, ''), true),
+    set_config('app.request', coalesce(p_request, ''), true), set_config('app.org', '', true);
+  if authz.service() is distinct from 'gateway' then
+    status := 401;
+    body := authz.refusal('unauthenticated', 'Not a credential of this service.');
+    return;
+  end if;
+  perform set_config('app.org', coalesce(authz.org_of_host(p_org, p_machine)::text, ''), true);
+  body := (select json_build_object('machine', m.id, 'app_port', m.app_port, 'epoch', m.epoch, 'generation', m.generation)
+    from app.machine m where m.org_id = authz.org_id() and m.name = p_machine and m.state <> 'deleting')::text;
+  status := case when body is null then 404 else 200 end;
+end $$;
+
+-- May this person open private apps of this machine? 200: `{"machine", "account", "epoch"}`.
+create or replace function api.apps_authorize(p_credential text, p_request text, p_org text, p_machine text,
+  out status int, out body text)
+language plpgsql volatile security invoker set search_path = '' as $$
+begin
+  select * into status, body from authz.enter('apps_authorize', p_credential, p_request, p_org);
+  if status <> 200 then
+    return;
+  end if;
+  body := (select json_build_object('machine', m.id, 'account', authz.account_id(), 'epoch', m.epoch,
+      'generation', m.generation)
+    from app.machine m where m.org_id = authz.org_id() and m.name = p_machine and m.state <> 'deleting')::text;
+  if body is null then
+    status := 404;
+    body := api.no_machine();
+  end if;
+end $$;
+
+grant execute on function api.gateway_load(text, text, text), api.gateway_services(uuid),
+  api.gateway_state(text, text, text, text, text, text, text, text, text, text, text, text),
+  api.gateway_service_status(text, text, text, text, text),
+  api.gateway_terminal_ended(text, text, text, text, text), api.gateway_deleted(text, text, text),
+  api.gateway_resolve(text, text, text, text), api.apps_authorize(text, text, text, text) to snap_app;

@@ -1,0 +1,173 @@
+-- Machines. People change the record and ask the machine's gateway object for the rest; see gateway.sql for its side.
+set local role snap_owner;
+
+-- Where the gateway writes an app's address: `{"apps":"https://*.apps.example"}` comes with every request.
+create or replace function api.app_url(p_label text) returns text
+language sql stable security invoker set search_path = '' as
+  $$ select replace(authz.request('apps'), '*', p_label) $$;
+
+create or replace function api.machine_json(m app.machine, p_slug text) returns json
+language sql stable security invoker set search_path = '' as $$
+  select json_build_object('id', m.id, 'name', m.name, 'org', p_slug, 'state', m.state, 'reason', m.reason,
+    'state_at', authz.iso(m.state_at), 'runtime', m.runtime, 'size', m.size, 'region', m.region,
+    'app_port', m.app_port, 'idle_seconds', m.idle_seconds, 'url', api.app_url(m.name || '--' || p_slug),
+    'owner', (select json_build_object('account_id', a.id, 'name', a.name) from app.account a where a.id = m.owner_id),
+    'generation', m.generation, 'created_at', authz.iso(m.created_at)) $$;
+
+-- A page, by name; `p_after` is the last name of the page before.
+create or replace function api.machines_list(p_credential text, p_request text, p_org text, p_limit int, p_after text,
+  out status int, out body text)
+language plpgsql volatile security invoker set search_path = '' as $$
+begin
+  select * into status, body from authz.enter('machines_list', p_credential, p_request, p_org);
+  if status = 200 then
+    body := (
+      with page as (
+        select m from app.machine m
+        where m.org_id = (select authz.org_id()) and m.name > coalesce(p_after, '') order by m.name limit p_limit + 1),
+      numbered as (select (p.m).*, p.m as machine, row_number() over (order by (p.m).name) as position from page p)
+      select json_build_object(
+        'machines', coalesce(json_agg(api.machine_json(n.machine, p_org) order by n.name)
+          filter (where n.position <= p_limit), '[]'),
+        'next', case when count(*) > p_limit then max(n.name) filter (where n.position = p_limit) end)
+      from numbered n)::text;
+  end if;
+end $$;
+
+create or replace function api.machines_create(p_credential text, p_request text, p_org text, p_machine text,
+  p_event text, p_name text, p_runtime text, p_size text, p_region text, p_idle_seconds int,
+  out status int, out body text)
+language plpgsql volatile security invoker set search_path = '' as $$
+declare
+  made app.machine;
+begin
+  select * into status, body from authz.enter('machines_create', p_credential, p_request, p_org);
+  if status <> 200 then
+    return;
+  end if;
+  insert into app.machine (org_id, id, name, owner_id, runtime, size, region, state, reason, idle_seconds)
+    values (authz.org_id(), p_machine::uuid, p_name, authz.account_id(), p_runtime, p_size, p_region,
+      'creating', 'Being created.', p_idle_seconds)
+    on conflict (org_id, name) do nothing returning * into made;
+  if found then
+    insert into app.machine_event (org_id, machine_id, id, kind, detail, actor_id)
+      values (authz.org_id(), made.id, p_event::uuid, 'created', 'Created.', authz.account_id());
+    status := 201;
+    body := api.machine_json(made, p_org)::text;
+  else
+    status := 409;
+    body := authz.refusal('name_taken', 'Another machine of this organization has this name.', 'name');
+  end if;
+  perform authz.audit('machines_create', p_machine, status);
+end $$;
+
+create or replace function api.machines_get(p_credential text, p_request text, p_org text, p_name text,
+  out status int, out body text)
+language plpgsql volatile security invoker set search_path = '' as $$
+begin
+  select * into status, body from authz.enter('machines_get', p_credential, p_request, p_org);
+  if status = 200 then
+    body := (select api.machine_json(m, p_org) from app.machine m
+      where m.org_id = authz.org_id() and m.name = p_name)::text;
+    if body is null then
+      status := 404;
+      body := api.no_machine();
+    end if;
+  end if;
+end $$;
+
+create or replace function api.no_machine() returns text language sql immutable security invoker set search_path = '' as
+  $$ select authz.refusal('not_found', 'There is no such machine in this organization.') $$;
+
+-- Settings: null keeps what is there.
+create or replace function api.machines_update(p_credential text, p_request text, p_org text, p_name text,
+  p_idle_seconds int, p_app_port int, out status int, out body text)
+language plpgsql volatile security invoker set search_path = '' as $$
+declare
+  changed app.machine;
+begin
+  select * into status, body from authz.enter('machines_update', p_credential, p_request, p_org);
+  if status <> 200 then
+    return;
+  end if;
+  update app.machine m set idle_seconds = coalesce(p_idle_seconds, m.idle_seconds),
+      app_port = coalesce(p_app_port, m.app_port)
+    where m.org_id = authz.org_id() and m.name = p_name returning * into changed;
+  if found then
+    body := api.machine_json(changed, p_org)::text;
+  else
+    status := 404;
+    body := api.no_machine();
+  end if;
+  perform authz.audit('machines_update', p_name, status);
+end $$;
+
+-- Asks for something that the gateway object then does: `p_operation` is machines_start, machines_stop,
+-- machines_hibernate or machines_delete. 200: `{"machine": id, "actor": account id}`. Deleting is the owner's of the
+-- machine, or an admin's.
+create or replace function api.machines_command(p_operation text, p_credential text, p_request text, p_org text,
+  p_name text, out status int, out body text)
+language plpgsql volatile security invoker set search_path = '' as $$
+declare
+  machine app.machine;
+begin
+  select * into status, body from authz.enter(p_operation, p_credential, p_request, p_org);
+  if status <> 200 then
+    return;
+  end if;
+  select * into machine from app.machine m where m.org_id = authz.org_id() and m.name = p_name;
+  if not found then
+    status := 404;
+    body := api.no_machine();
+  elsif p_operation = 'machines_delete' and authz.rank() < 3
+      and machine.owner_id is distinct from authz.account_id() then
+    status := 403;
+    body := authz.refusal('role', 'Only whoever created a machine, or an admin, may delete it.');
+  else
+    body := json_build_object('machine', machine.id, 'actor', authz.account_id())::text;
+    if p_operation = 'machines_delete' then
+      -- Written here already, so that a deletion once accepted wins whatever happens to the object.
+      update app.machine m set state = 'deleting', reason = 'Being deleted.', state_at = now(), epoch = m.epoch + 1
+        where m.org_id = authz.org_id() and m.id = machine.id and m.state <> 'deleting';
+    end if;
+  end if;
+  perform authz.audit(p_operation, p_name, case status when 200 then 202 else status end);
+end $$;
+
+create or replace function api.machine_events_list(p_credential text, p_request text, p_org text, p_name text,
+  p_limit int, p_before text, out status int, out body text)
+language plpgsql volatile security invoker set search_path = '' as $$
+declare
+  machine uuid;
+begin
+  select * into status, body from authz.enter('machine_events_list', p_credential, p_request, p_org);
+  if status <> 200 then
+    return;
+  end if;
+  select m.id into machine from app.machine m where m.org_id = authz.org_id() and m.name = p_name;
+  if not found then
+    status := 404;
+    body := api.no_machine();
+    return;
+  end if;
+  body := (
+    with page as (
+      select e.*, row_number() over (order by e.id desc) as position from (
+        select * from app.machine_event e
+        where e.org_id = authz.org_id() and e.machine_id = machine
+          and (p_before is null or e.id < p_before::uuid)
+        order by e.id desc limit p_limit + 1) e)
+    select json_build_object(
+      'events', coalesce(json_agg(json_build_object('id', p.id, 'at', authz.iso(p.at), 'kind', p.kind,
+          'detail', p.detail, 'actor', (select a.name from app.account a where a.id = p.actor_id)) order by p.id desc)
+        filter (where p.position <= p_limit), '[]'),
+      'next', case when count(*) > p_limit then (array_agg(p.id) filter (where p.position = p_limit))[1] end)
+    from page p)::text;
+end $$;
+
+grant execute on function api.app_url(text), api.machine_json(app.machine, text), api.no_machine(),
+  api.machines_list(text, text, text, int, text),
+  api.machines_create(text, text, text, text, text, text, text, text, text, int),
+  api.machines_get(text, text, text, text), api.machines_update(text, text, text, text, int, int),
+  api.machines_command(text, text, text, text, text),
+  api.machine_events_list(text, text, text, text, int, text) to snap_app;

@@ -1,0 +1,3 @@
+//! Rules about what people enter. Pure: no clock, no I/O.
+
+pub mod fields;

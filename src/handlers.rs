@@ -1,0 +1,26 @@
+//! One module per resource: read the request, check its fields, make one call, answer.
+
+pub mod accounts;
+pub mod audit;
+pub mod deployment;
+pub mod machines;
+pub mod members;
+pub mod orgs;
+pub mod ports;
+pub mod services;
+pub mod sessions;
+pub mod terminals;
+pub mod tokens;
+
+use crate::answer::Answer;
+use crate::db::Reply;
+use crate::error::Error;
+
+/// The database's reply as it is.
+///
+/// # Errors
+/// The refusal that it may be.
+fn pass(reply: Reply) -> Result<Answer, Error> {
+    let reply = reply.accepted()?;
+    Ok(Answer::json(reply.status, reply.body))
+}

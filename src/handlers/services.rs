@@ -1,0 +1,148 @@
+//! Services of a machine: definitions in the database, a copy with the agent.
+
+#[cfg(not(target_arch = "wasm32"))]
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use snapvm_durable::machine_gateway::command::Command;
+use snapvm_protocol::ids::MachineId;
+use snapvm_protocol::services::{AtSleep, DesiredState, ServiceAction, ServiceDefinition};
+
+use super::pass;
+use crate::answer::Answer;
+use crate::context::Call;
+use crate::db::Reply;
+use crate::domain::fields;
+use crate::error::Error;
+use crate::gateway::object;
+
+/// A service's definition. Its name is in the path.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(not(target_arch = "wasm32"), derive(JsonSchema))]
+pub struct PutService {
+    /// The program: a path, or a name looked up in the machine's `PATH`.
+    pub command: String,
+    /// Its arguments.
+    #[serde(default)]
+    pub args: Vec<String>,
+    /// Its working directory; the home directory when absent.
+    #[serde(default)]
+    pub directory: Option<String>,
+    /// Variables added to the default environment.
+    #[serde(default)]
+    pub environment: std::collections::BTreeMap<String, String>,
+    /// The port on which it serves HTTP, where it does.
+    #[serde(default)]
+    pub http_port: Option<u16>,
+    /// What a sleep does to it.
+    #[serde(default)]
+    pub at_sleep: AtSleep,
+    /// Whether it should be running; `up` when absent.
+    #[serde(default)]
+    pub desired: Option<DesiredState>,
+}
+
+/// The database's answer to a change: the machine, for its object, and what the client gets.
+#[derive(Deserialize)]
+struct Changed {
+    machine: MachineId,
+    #[serde(default)]
+    answer: Option<Box<RawValue>>,
+}
+
+/// `GET /v1/orgs/{org}/machines/{machine}/services`
+///
+/// # Errors
+/// 404.
+pub async fn list(call: Call) -> Result<Answer, Error> {
+    let (org, machine) = (call.parameter("org")?.into(), call.parameter("machine")?.into());
+    pass(call.run(vec![org, machine]).await?)
+}
+
+/// `PUT …/services/{service}`: makes or replaces it.
+///
+/// # Errors
+/// 404; 409 `limit`; 422 for a field.
+pub async fn put(call: Call) -> Result<Answer, Error> {
+    let request: PutService = call.read()?;
+    let definition = ServiceDefinition {
+        name: call.parameter("service")?.to_owned(),
+        command: request.command,
+        args: request.args,
+        directory: request.directory.filter(|directory| !directory.is_empty()),
+        environment: request.environment,
+        http_port: request.http_port,
+        at_sleep: request.at_sleep,
+        desired: request.desired.unwrap_or(DesiredState::Up),
+    };
+    fields::service(&definition)?;
+    let text = serde_json::to_string(&definition).map_err(|_| Error::Internal("a service cannot be written"))?;
+    let (org, machine) = (call.parameter("org")?.into(), call.parameter("machine")?.into());
+    let arguments = vec![org, machine, definition.name.into(), text.into(), desired(definition.desired).into()];
+    let reply = call.run(arguments).await?;
+    tell(&call, reply, Command::Services).await
+}
+
+/// `DELETE …/services/{service}`
+///
+/// # Errors
+/// 404.
+pub async fn delete(call: Call) -> Result<Answer, Error> {
+    let (org, machine) = (call.parameter("org")?.into(), call.parameter("machine")?.into());
+    let service = call.parameter("service")?.into();
+    let reply = call.run(vec![org, machine, service]).await?;
+    tell(&call, reply, Command::Services).await
+}
+
+/// `POST …/services/{service}/start`
+///
+/// # Errors
+/// 404.
+pub async fn start(call: Call) -> Result<Answer, Error> {
+    act(call, ServiceAction::Start, DesiredState::Up).await
+}
+
+/// `POST …/services/{service}/stop`: it stays stopped over sleep.
+///
+/// # Errors
+/// 404.
+pub async fn stop(call: Call) -> Result<Answer, Error> {
+    act(call, ServiceAction::Stop, DesiredState::Down).await
+}
+
+/// `POST …/services/{service}/restart`
+///
+/// # Errors
+/// 404.
+pub async fn restart(call: Call) -> Result<Answer, Error> {
+    act(call, ServiceAction::Restart, DesiredState::Up).await
+}
+
+async fn act(call: Call, action: ServiceAction, wanted: DesiredState) -> Result<Answer, Error> {
+    let name = call.parameter("service")?.to_owned();
+    let (org, machine) = (call.parameter("org")?.into(), call.parameter("machine")?.into());
+    let arguments = vec![org, machine, name.clone().into(), desired(wanted).into()];
+    let reply = call.run_command("services_command", arguments).await?;
+    tell(&call, reply, Command::Service { name, action }).await
+}
+
+/// Tells the machine's object of a change. The change itself stands whether or not the object hears of it: the agent
+/// gets the whole list at its next wake.
+async fn tell(call: &Call, reply: Reply, command: Command) -> Result<Answer, Error> {
+    let changed: Changed = reply.read()?;
+    if let Err(error) = object::command(&call.env, changed.machine, &command).await {
+        worker::console_warn!("request {}: machine {}: {error}", call.request_id, changed.machine);
+    }
+    Ok(match changed.answer {
+        Some(answer) => Answer::json(200, answer.get().to_owned()),
+        None => Answer::nothing(),
+    })
+}
+
+fn desired(state: DesiredState) -> &'static str {
+    match state {
+        DesiredState::Up => "up",
+        DesiredState::Down => "down",
+    }
+}

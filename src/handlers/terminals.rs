@@ -1,0 +1,65 @@
+//! Terminal sessions: records, and the way into a session's stream.
+
+#[cfg(not(target_arch = "wasm32"))]
+use schemars::JsonSchema;
+use serde::Deserialize;
+use snapvm_durable::machine_gateway::command::Command;
+use snapvm_protocol::ids::{MachineId, TerminalId};
+
+use super::pass;
+use crate::answer::Answer;
+use crate::context::{Call, new_id};
+use crate::domain::fields;
+use crate::error::Error;
+use crate::gateway::object;
+
+/// A new terminal.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(not(target_arch = "wasm32"), derive(JsonSchema))]
+pub struct CreateTerminal {
+    /// What its tab says; `Terminal` when absent.
+    #[serde(default)]
+    pub name: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Ended {
+    machine: MachineId,
+}
+
+/// `GET /v1/orgs/{org}/machines/{machine}/terminals`
+///
+/// # Errors
+/// 404.
+pub async fn list(call: Call) -> Result<Answer, Error> {
+    let (org, machine) = (call.parameter("org")?.into(), call.parameter("machine")?.into());
+    pass(call.run(vec![org, machine]).await?)
+}
+
+/// `POST …/terminals`: the record; its shell starts when somebody opens the stream.
+///
+/// # Errors
+/// 404; 409 `limit`; 422 for a field.
+pub async fn create(call: Call) -> Result<Answer, Error> {
+    let request: CreateTerminal = call.read()?;
+    let name = fields::label("name", request.name.as_deref().unwrap_or("Terminal"), 60)?;
+    let (org, machine) = (call.parameter("org")?.into(), call.parameter("machine")?.into());
+    pass(call.run(vec![org, machine, new_id()?.into(), name.into()]).await?)
+}
+
+/// `DELETE …/terminals/{terminal}`: ends its shell.
+///
+/// # Errors
+/// 404.
+pub async fn delete(call: Call) -> Result<Answer, Error> {
+    let terminal = call.id::<TerminalId>("terminal")?;
+    let (org, machine) = (call.parameter("org")?.into(), call.parameter("machine")?.into());
+    let ended: Ended = call.run(vec![org, machine, terminal.clone().into()]).await?.read()?;
+    if let Ok(session) = terminal.parse()
+        && let Err(error) = object::command(&call.env, ended.machine, &Command::CloseTerminal { session }).await
+    {
+        worker::console_warn!("request {}: machine {}: {error}", call.request_id, ended.machine);
+    }
+    Ok(Answer::nothing())
+}

@@ -1,0 +1,76 @@
+//! Which types each operation takes and gives.
+
+use schemars::{JsonSchema, SchemaGenerator};
+use serde_json::{Value, json};
+
+use super::responses;
+use crate::handlers::{accounts, deployment, machines, members, orgs, ports, services, sessions, terminals, tokens};
+
+/// An operation's types as schemas.
+pub(super) struct Shapes {
+    /// Its body.
+    pub(super) request: Option<Value>,
+    /// What it answers.
+    pub(super) response: Option<Value>,
+    /// Parameters of its query.
+    pub(super) query: Vec<(&'static str, Value)>,
+}
+
+fn of<T: JsonSchema>(generator: &mut SchemaGenerator) -> Option<Value> {
+    Some(generator.subschema_for::<T>().to_value())
+}
+
+fn limit(default: i32, most: i32) -> (&'static str, Value) {
+    ("limit", json!({"type": "integer", "minimum": 1, "maximum": most, "default": default}))
+}
+
+/// The types of an operation. One that is missing here has neither body nor answer, which the API tests notice.
+pub(super) fn shapes(operation: &str, generator: &mut SchemaGenerator) -> Shapes {
+    let request = match operation {
+        "accounts_create" => of::<accounts::CreateAccount>(generator),
+        "sessions_create" => of::<sessions::CreateSession>(generator),
+        "tokens_create" => of::<tokens::CreateToken>(generator),
+        "orgs_create" => of::<orgs::CreateOrg>(generator),
+        "members_create" => of::<members::CreateMember>(generator),
+        "members_update" => of::<members::UpdateMember>(generator),
+        "machines_create" => of::<machines::CreateMachine>(generator),
+        "machines_update" => of::<machines::UpdateMachine>(generator),
+        "services_put" => of::<services::PutService>(generator),
+        "ports_put" => of::<ports::PutPort>(generator),
+        "terminals_create" => of::<terminals::CreateTerminal>(generator),
+        _ => None,
+    };
+    let response = match operation {
+        "health_get" => of::<responses::Health>(generator),
+        "config_get" => of::<deployment::Deployment>(generator),
+        "accounts_create" | "accounts_get" | "sessions_create" => of::<responses::Account>(generator),
+        "sessions_list" => of::<responses::Sessions>(generator),
+        "tokens_list" => of::<responses::Tokens>(generator),
+        "tokens_create" => of::<responses::CreatedToken>(generator),
+        "orgs_list" => of::<responses::Orgs>(generator),
+        "orgs_create" | "orgs_get" => of::<responses::Org>(generator),
+        "members_list" => of::<responses::Members>(generator),
+        "members_create" | "members_update" => of::<responses::Member>(generator),
+        "audit_list" => of::<responses::AuditEntries>(generator),
+        "machines_list" => of::<responses::Machines>(generator),
+        "machines_create" | "machines_get" | "machines_update" => of::<responses::Machine>(generator),
+        "machines_delete" | "machines_start" | "machines_stop" | "machines_hibernate" => {
+            of::<machines::Ordered>(generator)
+        }
+        "machine_events_list" => of::<responses::MachineEvents>(generator),
+        "services_list" => of::<responses::Services>(generator),
+        "services_put" | "services_start" | "services_stop" | "services_restart" => of::<responses::Service>(generator),
+        "ports_list" => of::<responses::Ports>(generator),
+        "ports_put" => of::<responses::Port>(generator),
+        "terminals_list" => of::<responses::Terminals>(generator),
+        "terminals_create" => of::<responses::Terminal>(generator),
+        _ => None,
+    };
+    let query = match operation {
+        "audit_list" => vec![limit(100, 500)],
+        "machines_list" => vec![limit(50, 100), ("after", json!({"type": "string"}))],
+        "machine_events_list" => vec![limit(50, 200), ("before", json!({"type": "string", "format": "uuid"}))],
+        _ => vec![],
+    };
+    Shapes { request, response, query }
+}

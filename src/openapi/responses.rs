@@ -1,0 +1,262 @@
+//! What the functions in `migrations/api/` answer with.
+
+#![expect(dead_code, reason = "the database makes these; here are only their shapes")]
+
+use schemars::JsonSchema;
+use snapvm_protocol::agent::TerminalEnd;
+use snapvm_protocol::ids::{AccountId, MachineId, SessionId, TerminalId, TokenId};
+use snapvm_protocol::lifecycle::{MachineState, RuntimeType};
+use snapvm_protocol::names::{MachineName, OrgSlug};
+use snapvm_protocol::services::{ServiceDefinition, ServiceStatus};
+
+use crate::handlers::tokens::Scope;
+
+/// A time, RFC 3339 in UTC.
+#[derive(JsonSchema)]
+#[schemars(transparent, inline)]
+pub(super) struct Time(#[schemars(extend("format" = "date-time"))] String);
+
+/// A role in an organization.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "lowercase")]
+pub(super) enum Role {
+    Viewer,
+    Member,
+    Admin,
+    Owner,
+}
+
+/// Why a request was refused (RFC 9457).
+#[derive(JsonSchema)]
+pub(super) struct Problem {
+    /// Always `about:blank`: `code` tells problems apart.
+    r#type: String,
+    title: String,
+    status: u16,
+    /// Stable, for programs.
+    code: String,
+    /// For people: what happened, and what to do.
+    detail: String,
+    /// The field of the request that it is about.
+    field: Option<String>,
+    /// When to try again.
+    retry_after_seconds: Option<u32>,
+    /// Names this request in our logs.
+    request_id: String,
+}
+
+#[derive(JsonSchema)]
+pub(super) struct Health {
+    status: String,
+}
+
+/// A person.
+#[derive(JsonSchema)]
+pub(super) struct Account {
+    id: AccountId,
+    email: String,
+    name: String,
+    created_at: Time,
+    /// Where they belong.
+    orgs: Vec<AccountOrg>,
+}
+
+#[derive(JsonSchema)]
+pub(super) struct AccountOrg {
+    slug: OrgSlug,
+    name: String,
+    role: Role,
+}
+
+#[derive(JsonSchema)]
+pub(super) struct Sessions {
+    sessions: Vec<Session>,
+}
+
+/// A browser session.
+#[derive(JsonSchema)]
+pub(super) struct Session {
+    id: SessionId,
+    /// Whether it is the one that asks.
+    current: bool,
+    address: Option<String>,
+    user_agent: Option<String>,
+    created_at: Time,
+    last_seen_at: Time,
+    expires_at: Time,
+}
+
+#[derive(JsonSchema)]
+pub(super) struct Tokens {
+    tokens: Vec<Token>,
+}
+
+/// An API token, without its secret.
+#[derive(JsonSchema)]
+pub(super) struct Token {
+    id: TokenId,
+    name: String,
+    scope: Scope,
+    /// The last four characters of the secret.
+    last_four: String,
+    created_at: Time,
+    last_seen_at: Option<Time>,
+    expires_at: Time,
+}
+
+#[derive(JsonSchema)]
+pub(super) struct CreatedToken {
+    #[schemars(flatten)]
+    about: Token,
+    /// The secret. Shown only here.
+    token: String,
+}
+
+#[derive(JsonSchema)]
+pub(super) struct Orgs {
+    orgs: Vec<Org>,
+}
+
+/// An organization.
+#[derive(JsonSchema)]
+pub(super) struct Org {
+    slug: OrgSlug,
+    name: String,
+    /// The caller's role.
+    role: Role,
+    created_at: Time,
+}
+
+#[derive(JsonSchema)]
+pub(super) struct Members {
+    members: Vec<Member>,
+}
+
+/// A member of an organization.
+#[derive(JsonSchema)]
+pub(super) struct Member {
+    account_id: AccountId,
+    email: String,
+    name: String,
+    role: Role,
+    created_at: Time,
+}
+
+#[derive(JsonSchema)]
+pub(super) struct AuditEntries {
+    entries: Vec<AuditEntry>,
+}
+
+/// Something that somebody did, or was refused.
+#[derive(JsonSchema)]
+pub(super) struct AuditEntry {
+    id: String,
+    at: Time,
+    actor: Option<String>,
+    /// `session`, `token`, `service` or `none`.
+    credential: String,
+    operation: String,
+    target: String,
+    status: u16,
+    request_id: Option<String>,
+    address: Option<String>,
+}
+
+#[derive(JsonSchema)]
+pub(super) struct Machines {
+    machines: Vec<Machine>,
+    /// Send it as `after` to get the next page.
+    next: Option<MachineName>,
+}
+
+/// A machine.
+#[derive(JsonSchema)]
+pub(super) struct Machine {
+    id: MachineId,
+    name: MachineName,
+    org: OrgSlug,
+    state: MachineState,
+    /// Why it is in this state, for people.
+    reason: String,
+    /// Since when.
+    state_at: Time,
+    runtime: RuntimeType,
+    size: String,
+    region: String,
+    /// The port behind `url`.
+    app_port: u16,
+    /// Seconds of nothing after which it hibernates.
+    idle_seconds: u32,
+    url: String,
+    /// Whoever created it, while they have an account.
+    owner: Option<MachineOwner>,
+    /// Grows when its sprite is made again.
+    generation: u32,
+    created_at: Time,
+}
+
+#[derive(JsonSchema)]
+pub(super) struct MachineOwner {
+    account_id: AccountId,
+    name: String,
+}
+
+#[derive(JsonSchema)]
+pub(super) struct MachineEvents {
+    events: Vec<MachineEvent>,
+    /// Send it as `before` to get the next page.
+    next: Option<String>,
+}
+
+/// Something that happened to a machine.
+#[derive(JsonSchema)]
+pub(super) struct MachineEvent {
+    id: MachineId,
+    at: Time,
+    kind: String,
+    detail: String,
+    /// Who caused it, where it was a person.
+    actor: Option<String>,
+}
+
+#[derive(JsonSchema)]
+pub(super) struct Services {
+    services: Vec<Service>,
+}
+
+/// A service, and what it was last seen doing.
+#[derive(JsonSchema)]
+pub(super) struct Service {
+    #[schemars(flatten)]
+    definition: ServiceDefinition,
+    status: Option<ServiceStatus>,
+}
+
+#[derive(JsonSchema)]
+pub(super) struct Ports {
+    ports: Vec<Port>,
+}
+
+/// A named port.
+#[derive(JsonSchema)]
+pub(super) struct Port {
+    port: u16,
+    label: String,
+    url: String,
+}
+
+#[derive(JsonSchema)]
+pub(super) struct Terminals {
+    terminals: Vec<Terminal>,
+}
+
+/// A terminal session.
+#[derive(JsonSchema)]
+pub(super) struct Terminal {
+    id: TerminalId,
+    name: String,
+    created_at: Time,
+    ended_at: Option<Time>,
+    end: Option<TerminalEnd>,
+    created_by: Option<String>,
+}
