@@ -1,9 +1,14 @@
 //! `SnapVM`'s tasks, as a library: `cargo xtask` is a thin program over it, and the integration tests start private
 //! stacks with [`stack`].
 
+pub mod build;
 pub mod database;
+mod digest;
+pub mod http;
 pub mod paths;
 pub mod ports;
 pub mod process;
+mod progress;
 mod random;
+pub mod setup;
 pub mod stack;

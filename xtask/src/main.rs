@@ -4,13 +4,19 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use lexopt::prelude::{Long, Value};
+use xtask::build::{ALL, Target};
 use xtask::database::connect::connect;
 use xtask::database::migrate::{RolePassword, migrate};
+use xtask::setup;
 use xtask::stack::Stack;
 
 const HELP: &str = "\
 Usage: cargo xtask COMMAND
 
+  setup              install what building and running needs
+  build [worker|agent|spritehost|console]…
+                     build everything, or what is named
+  build check        look at the built Worker: exported classes, size
   db migrate --database-url URL [--app-password-env NAME] [--jobs-password-env NAME]
                      bring a database up to date (the command operators run)
   db serve           a private, empty, migrated Postgres behind PgBouncer, until Ctrl-C
@@ -40,6 +46,12 @@ async fn run() -> Result<ExitCode> {
         return Ok(ExitCode::FAILURE);
     };
     match command.to_str() {
+        Some("setup") => {
+            only(parser)?;
+            setup::setup()?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Some("build") => build(parser),
         Some("db") => db(parser).await,
         Some("help") => {
             print!("{HELP}");
@@ -47,6 +59,30 @@ async fn run() -> Result<ExitCode> {
         }
         _ => bail!("no such command: {}\n\n{HELP}", command.display()),
     }
+}
+
+/// Refuses arguments that a command doesn't take.
+fn only(mut parser: lexopt::Parser) -> Result<()> {
+    match parser.next()? {
+        Some(argument) => Err(argument.unexpected().into()),
+        None => Ok(()),
+    }
+}
+
+fn build(mut parser: lexopt::Parser) -> Result<ExitCode> {
+    let mut targets = Vec::new();
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Value(value) if value == "check" => {
+                xtask::build::check()?;
+                return Ok(ExitCode::SUCCESS);
+            }
+            Value(value) => targets.push(Target::parse(&value.to_string_lossy())?),
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    xtask::build::build(if targets.is_empty() { &ALL } else { &targets })?;
+    Ok(ExitCode::SUCCESS)
 }
 
 async fn db(mut parser: lexopt::Parser) -> Result<ExitCode> {
@@ -71,7 +107,7 @@ async fn db(mut parser: lexopt::Parser) -> Result<ExitCode> {
 
 /// A database to try things on: nothing of it stays.
 async fn db_serve() -> Result<ExitCode> {
-    let stack = Stack::builder().start().await?;
+    let stack = Stack::builder().database_only().start().await?;
     println!("superuser  {}", stack.database.superuser);
     println!("owner      {}", stack.database.admin);
     println!("snap_app   {}   (through PgBouncer)", stack.database.app);

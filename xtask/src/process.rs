@@ -87,8 +87,7 @@ pub fn unprivileged(program: &Path) -> Command {
 
 impl ProcessSpec {
     fn command(&self) -> Result<Command> {
-        let mut command =
-            if self.refuses_root { unprivileged(Path::new("setpriv")) } else { Command::new("setpriv") };
+        let mut command = if self.refuses_root { unprivileged(Path::new("setpriv")) } else { Command::new("setpriv") };
         command
             .args(["--pdeathsig", self.signal_at_parent_death.as_str().trim_start_matches("SIG"), "--"])
             .arg(&self.program)
@@ -171,6 +170,16 @@ impl Process {
         }
         self.kill();
         Ok(())
+    }
+
+    /// As [`Process::stop`], where nothing can be awaited: in a drop.
+    pub(crate) fn stop_blocking(&mut self, signal: Signal, patience: Duration) {
+        let _ = self.signal(signal);
+        let deadline = Instant::now() + patience;
+        while matches!(self.ended(), Ok(None)) && Instant::now() < deadline {
+            std::thread::sleep(POLL);
+        }
+        self.kill();
     }
 
     /// Kills its whole group at once, and waits for the process.

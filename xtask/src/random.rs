@@ -1,7 +1,5 @@
 //! Random text for passwords, keys and names.
 
-use std::fmt::Write;
-
 use anyhow::{Result, anyhow};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -14,11 +12,7 @@ fn bytes(count: usize) -> Result<Vec<u8>> {
 
 /// `count` random bytes in hexadecimal.
 pub(crate) fn hex(count: usize) -> Result<String> {
-    let mut text = String::with_capacity(2 * count);
-    for byte in bytes(count)? {
-        write!(text, "{byte:02x}")?;
-    }
-    Ok(text)
+    Ok(crate::digest::hex(&bytes(count)?))
 }
 
 /// `count` random bytes in URL-safe base64 without padding.

@@ -2,24 +2,38 @@
 //!
 //! `cargo xtask dev` runs one whose state is kept; every test starts a private one, on ports of its own, with its
 //! state in a temporary folder. Dropping a [`Stack`] kills everything it started, and so does the end of the process
-//! that holds it, however it ends. Each component can be stopped, killed and started again by itself.
+//! that holds it, however it ends. Each component can be stopped, killed and started again by itself, and finds its
+//! ports free.
 //!
 //! What is absent on purpose: production runs none of this, and nothing here is a mock. The Worker, the migrations and
 //! `spritehost` are the ones that are deployed.
 
 mod builder;
 mod component;
+mod config;
+mod folder;
 mod pgbouncer;
 mod postgres;
+mod secrets;
+mod spritehost;
+mod worker;
+mod wrangler;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 pub use builder::StackBuilder;
 pub use component::Component;
+pub use secrets::Secrets;
+pub use spritehost::Spritehost;
+pub(crate) use wrangler::Wrangler;
 
 use crate::ports::ReservedPort;
+use folder::StackFolder;
+
+pub(crate) use postgres::link_libraries;
 
 /// URLs of the database, one for each way in.
 #[derive(Debug, Clone)]
@@ -37,18 +51,30 @@ pub struct DatabaseUrls {
 }
 
 /// A running `SnapVM`; see the module's text.
+// Fields are dropped in this order: what uses before what is used, the folder last.
 #[derive(Debug)]
 pub struct Stack {
+    /// The console's and the API's origin: `http://localhost:PORT`.
+    pub console: String,
+    /// The Worker's port. Hosts under `apps.localhost` are app URLs.
+    pub port: u16,
     /// Ways into the database.
     pub database: DatabaseUrls,
+    /// What the Worker was given as secrets.
+    pub secrets: Secrets,
+    /// The Worker and its objects; absent in a stack that is only a database.
+    pub workerd: Option<Component>,
+    /// The runtime of machines, if the stack has one.
+    pub spritehost: Option<Spritehost>,
+    /// The pooler before the database.
+    pub pgbouncer: Component,
     /// The database server.
     pub postgres: Component,
-    /// The pooler before it.
-    pub pgbouncer: Component,
-    /// Where this stack keeps everything; removed on drop unless the caller chose it.
+    /// Where this stack keeps everything: logs, data, the objects' files.
     pub dir: PathBuf,
-    keep_dir: bool,
+    cron_port: u16,
     _ports: Vec<ReservedPort>,
+    _folder: StackFolder,
 }
 
 impl Stack {
@@ -58,22 +84,46 @@ impl Stack {
         StackBuilder::default()
     }
 
+    /// The Worker's process.
+    ///
+    /// # Errors
+    /// When this stack has none.
+    pub fn worker(&self) -> Result<&Component> {
+        match &self.workerd {
+            Some(workerd) => Ok(workerd),
+            None => bail!("this stack has no Worker"),
+        }
+    }
+
+    /// Calls the Worker's scheduled handler once and waits for it, as the platform does every minute.
+    ///
+    /// # Errors
+    /// When the handler fails; the Worker's log says why.
+    pub async fn run_scheduled(&self) -> Result<()> {
+        let answer = crate::http::get(self.cron_port, "/", Duration::from_mins(1)).await?;
+        if answer.status != 200 {
+            bail!("the scheduled handler answered {}: {}", answer.status, answer.body);
+        }
+        Ok(())
+    }
+
+    /// Every component with its name, in the order in which they stop.
+    pub fn components(&self) -> impl Iterator<Item = &Component> {
+        self.workerd
+            .iter()
+            .chain(self.spritehost.iter().map(|spritehost| &spritehost.process))
+            .chain([&self.pgbouncer, &self.postgres])
+    }
+
     /// Stops everything in order: first what uses, then what is used.
     ///
     /// # Errors
     /// When the kernel doesn't say how a program ended.
     pub async fn stop(&self) -> Result<()> {
-        self.pgbouncer.stop().await?;
-        self.postgres.stop().await
-    }
-}
-
-impl Drop for Stack {
-    fn drop(&mut self) {
-        if !self.keep_dir {
-            // The programs still run; what they write now is lost with them. A leftover is only a temporary folder.
-            let _ = std::fs::remove_dir_all(&self.dir);
+        for component in self.components() {
+            component.stop().await?;
         }
+        Ok(())
     }
 }
 

@@ -32,11 +32,14 @@ impl Drop for Folder {
 
 #[tokio::test]
 async fn each_file_once_in_order_and_a_changed_one_is_refused() {
-    let stack = Stack::builder().without_migrations().start().await.unwrap();
+    let stack = Stack::builder().database_only().without_migrations().start().await.unwrap();
     let mut client = connect(&stack.database.admin).await.unwrap();
     let folder = Folder::new("once");
     folder.write("0001_table.sql", "create table thing (name text not null);");
-    folder.write("api/things.sql", "create or replace function things() returns bigint language sql as 'select 1::bigint';");
+    folder.write(
+        "api/things.sql",
+        "create or replace function things() returns bigint language sql as 'select 1::bigint';",
+    );
 
     let report = migrate(&mut client, folder.path(), &[]).await.unwrap();
     assert_eq!(report.numbered, ["0001_table.sql"]);
@@ -49,7 +52,10 @@ async fn each_file_once_in_order_and_a_changed_one_is_refused() {
     let report = migrate(&mut client, folder.path(), &[]).await.unwrap();
     assert_eq!(report.numbered, ["0002_row.sql"]);
 
-    folder.write("api/things.sql", "create or replace function things() returns bigint language sql as 'select count(*) from thing';");
+    folder.write(
+        "api/things.sql",
+        "create or replace function things() returns bigint language sql as 'select count(*) from thing';",
+    );
     let report = migrate(&mut client, folder.path(), &[]).await.unwrap();
     assert_eq!((report.numbered.len(), report.repeatable.len()), (0, 1));
     let count: i64 = client.query_one("select things()", &[]).await.unwrap().get(0);
@@ -67,7 +73,7 @@ async fn each_file_once_in_order_and_a_changed_one_is_refused() {
 
 #[tokio::test]
 async fn a_failing_file_leaves_nothing_behind_and_says_where() {
-    let stack = Stack::builder().without_migrations().start().await.unwrap();
+    let stack = Stack::builder().database_only().without_migrations().start().await.unwrap();
     let mut client = connect(&stack.database.admin).await.unwrap();
     let folder = Folder::new("failing");
     folder.write("0001_half.sql", "create table half (name text);\n\nselect wrong_column from half;\n");

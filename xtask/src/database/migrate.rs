@@ -101,9 +101,7 @@ async fn ledger(client: &Client) -> Result<Vec<Applied>> {
         .await
         .context("cannot read snapvm_migrations.applied")?;
     rows.iter()
-        .map(|row| {
-            Ok(Applied { name: row.try_get(0)?, checksum: row.try_get(1)?, repeatable: row.try_get(2)? })
-        })
+        .map(|row| Ok(Applied { name: row.try_get(0)?, checksum: row.try_get(1)?, repeatable: row.try_get(2)? }))
         .collect()
 }
 
@@ -132,9 +130,7 @@ fn check_history(files: &[SqlFile], applied: &[Applied]) -> Result<()> {
 fn repeatable_changed(files: &[SqlFile], applied: &[Applied]) -> bool {
     let known: Vec<&Applied> = applied.iter().filter(|line| line.repeatable).collect();
     known.len() != files.len()
-        || files.iter().any(|file| {
-            !known.iter().any(|line| line.name == file.name && line.checksum == file.checksum)
-        })
+        || files.iter().any(|file| !known.iter().any(|line| line.name == file.name && line.checksum == file.checksum))
 }
 
 async fn apply(client: &mut Client, files: &[SqlFile], repeatable: bool) -> Result<()> {

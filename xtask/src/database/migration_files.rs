@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use sha2::{Digest, Sha256};
 
 /// One SQL file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,7 +18,7 @@ pub(crate) struct SqlFile {
 impl SqlFile {
     /// A file from its parts.
     pub(crate) fn new(name: &str, sql: String) -> Self {
-        let checksum = Sha256::digest(sql.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
+        let checksum = crate::digest::sha256(sql.as_bytes());
         Self { name: name.to_owned(), sql, checksum }
     }
 }

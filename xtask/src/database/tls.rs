@@ -17,10 +17,7 @@ pub(crate) fn connector(verify: bool, root_certificate: Option<&str>) -> Result<
     let config = if verify {
         builder.with_root_certificates(trusted(root_certificate)?).with_no_client_auth()
     } else {
-        builder
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(AnyCertificate(provider)))
-            .with_no_client_auth()
+        builder.dangerous().with_custom_certificate_verifier(Arc::new(AnyCertificate(provider))).with_no_client_auth()
     };
     Ok(MakeRustlsConnect::new(config))
 }

@@ -1,6 +1,6 @@
 //! One program of a stack: it can be stopped, killed and started again, always on the same ports.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -33,6 +33,8 @@ pub(crate) struct ComponentSpec {
     pub(crate) stop_signal: Signal,
     /// How long it may take to end before it is killed.
     pub(crate) stop_patience: Duration,
+    /// Whether even a drop, which can't wait long, asks it to end in order: it has things to clean up.
+    pub(crate) stop_on_drop: bool,
     /// Words in its log with which a start may fail for a moment after a kill, and is tried again.
     pub(crate) transient_failure: Option<&'static str>,
 }
@@ -178,9 +180,19 @@ impl Component {
             .unwrap_or_default()
     }
 
-    /// The program it runs.
+    /// What it is called in messages.
     #[must_use]
-    pub fn program(&self) -> &PathBuf {
-        &self.spec.process.program
+    pub fn name(&self) -> &str {
+        &self.spec.process.name
+    }
+}
+
+impl Drop for Component {
+    fn drop(&mut self) {
+        if let Some(process) = self.process.get_mut().as_mut()
+            && self.spec.stop_on_drop
+        {
+            process.stop_blocking(self.spec.stop_signal, self.spec.stop_patience);
+        }
     }
 }

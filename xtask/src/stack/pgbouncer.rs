@@ -46,13 +46,16 @@ pub(crate) fn prepare(options: &PgBouncerOptions<'_>) -> Result<Component> {
         start_patience: Duration::from_secs(20),
         stop_signal: Signal::SIGTERM,
         stop_patience: Duration::from_secs(5),
+        stop_on_drop: false,
         transient_failure: None,
     }))
 }
 
 fn user_list(users: &[(&str, &str)]) -> String {
     let quote = |text: &str| format!("\"{}\"", text.replace('"', "\"\""));
-    users.iter().map(|(name, password)| format!("{} {}\n", quote(name), quote(password))).collect()
+    let lines: Vec<String> =
+        users.iter().map(|(name, password)| format!("{} {}\n", quote(name), quote(password))).collect();
+    lines.concat()
 }
 
 fn render(options: &PgBouncerOptions<'_>, users: &Path) -> String {

@@ -85,8 +85,8 @@ pub(crate) struct PostgresOptions<'a> {
 
 impl PostgresOptions<'_> {
     /// The superuser's URL.
-    pub(crate) fn superuser_url(&self, database: &str) -> String {
-        format!("postgresql://postgres:{}@127.0.0.1:{}/{database}", self.superuser_password, self.port)
+    pub(crate) fn superuser_url(&self) -> String {
+        format!("postgresql://postgres:{}@127.0.0.1:{}/{DATABASE}", self.superuser_password, self.port)
     }
 }
 
@@ -110,11 +110,12 @@ pub(crate) fn prepare(options: &PostgresOptions<'_>) -> Result<Component> {
             signal_at_parent_death: at_parent_death,
             refuses_root: true,
         },
-        ready: Ready::Answers(options.superuser_url("postgres")),
-        start_patience: Duration::from_secs(60),
+        ready: Ready::Answers(maintenance_url(&options.superuser_url())),
+        start_patience: Duration::from_mins(1),
         stop_signal,
         stop_patience: Duration::from_secs(20),
         // A killed server's workers need a moment to notice.
+        stop_on_drop: false,
         transient_failure: Some("shared memory block"),
     }))
 }
@@ -162,7 +163,8 @@ fn template() -> Result<PathBuf> {
 
 /// Settings that belong to one stack; the file is written again at every start.
 fn write_configuration(options: &PostgresOptions<'_>) -> Result<()> {
-    let durability = if options.durable { "" } else { "fsync = off\nsynchronous_commit = off\nfull_page_writes = off\n" };
+    let durability =
+        if options.durable { "" } else { "fsync = off\nsynchronous_commit = off\nfull_page_writes = off\n" };
     let text = format!(
         "# Written by xtask at every start.\n\
          listen_addresses = '127.0.0.1'\n\
@@ -207,7 +209,7 @@ fn run_with_input(mut command: Command, input: &str) -> Result<()> {
 
 /// Creates the administrator and the database, or gives the administrator its password again.
 pub(crate) async fn set_up(superuser_url: &str, admin_password: &str) -> Result<()> {
-    let client = connect(superuser_url).await?;
+    let client = connect(&maintenance_url(superuser_url)).await?;
     if !exists(&client, "select 1 from pg_roles where rolname = $1", ADMIN).await? {
         client.batch_execute(&format!("create role {ADMIN} login createrole")).await?;
     }
@@ -221,4 +223,9 @@ pub(crate) async fn set_up(superuser_url: &str, admin_password: &str) -> Result<
 
 async fn exists(client: &Client, query: &str, name: &str) -> Result<bool> {
     Ok(client.query_opt(query, &[&name]).await?.is_some())
+}
+
+/// The same URL, for the database that every server has from the start.
+fn maintenance_url(url: &str) -> String {
+    format!("{}postgres", url.strip_suffix(DATABASE).unwrap_or(url))
 }

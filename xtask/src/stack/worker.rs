@@ -1,0 +1,177 @@
+//! The Worker in workerd: its configuration from `wrangler.toml`, the built bundles, and this stack's variables.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use nix::sys::signal::Signal;
+
+use super::component::{Component, ComponentSpec, Ready};
+use super::config::{self, Modules, Passwords, WorkerdConfig};
+use super::pgbouncer::write_private;
+use super::postgres::DATABASE;
+use super::secrets::Secrets;
+use super::wrangler::Wrangler;
+use crate::process::ProcessSpec;
+
+/// Where a Worker's bundle and its file are.
+#[derive(Debug, Clone)]
+pub(crate) struct Bundle {
+    /// The folder with `index.js`.
+    pub(crate) modules: PathBuf,
+    /// Its `wrangler.toml`.
+    pub(crate) wrangler: PathBuf,
+}
+
+impl Bundle {
+    /// The bundle that `cargo xtask build` makes of a crate's folder.
+    pub(crate) fn built(folder: &Path) -> Self {
+        Self { modules: folder.join("build"), wrangler: folder.join("wrangler.toml") }
+    }
+
+    /// Copies the bundle beside the configuration, in a folder of this name: workerd embeds only what lies below its
+    /// configuration, and a build that happens meanwhile then changes nothing under a running stack.
+    fn copy(&self, folder: &Path, name: &'static str) -> Result<Modules> {
+        let from = &self.modules;
+        if !from.join("index.js").is_file() {
+            bail!("{} isn't there: run `cargo xtask build`", from.join("index.js").display());
+        }
+        let to = folder.join(name);
+        std::fs::create_dir_all(&to)?;
+        std::fs::copy(from.join("index.js"), to.join("index.js"))?;
+        let wasm = from.join("index_bg.wasm").is_file();
+        if wasm {
+            std::fs::copy(from.join("index_bg.wasm"), to.join("index_bg.wasm"))?;
+        }
+        Ok(Modules { folder: name, wasm })
+    }
+}
+
+/// What workerd needs to know.
+#[derive(Debug)]
+pub(crate) struct WorkerOptions<'a> {
+    /// Where the configuration goes, and the objects' data.
+    pub(crate) folder: &'a Path,
+    pub(crate) main: &'a Bundle,
+    pub(crate) passwords: Option<&'a Bundle>,
+    /// The folder of static assets.
+    pub(crate) assets: &'a Path,
+    pub(crate) port: u16,
+    pub(crate) cron_port: u16,
+    pub(crate) pgbouncer_port: u16,
+    pub(crate) secrets: &'a Secrets,
+    /// The Sprites API, if there is one.
+    pub(crate) sprites_url: Option<String>,
+    /// Variables that the caller chose; they win over everything.
+    pub(crate) extra: &'a BTreeMap<String, String>,
+}
+
+/// Writes the configuration, and says what to run.
+pub(crate) fn prepare(options: &WorkerOptions<'_>) -> Result<Component> {
+    let folder = options.folder.join("workerd");
+    let objects = options.folder.join("objects");
+    std::fs::create_dir_all(&folder)?;
+    std::fs::create_dir_all(&objects)?;
+    std::fs::create_dir_all(options.assets)?;
+
+    let wrangler = Wrangler::read(&options.main.wrangler)?;
+    let passwords_wrangler = match options.passwords {
+        Some(bundle) => Some((bundle.copy(&folder, "passwords")?, Wrangler::read(&bundle.wrangler)?)),
+        None => None,
+    };
+    let pepper = BTreeMap::from([("PASSWORD_PEPPER".to_owned(), options.secrets.password_pepper.clone())]);
+    let text = config::render(&WorkerdConfig {
+        modules: options.main.copy(&folder, "main")?,
+        wrangler: &wrangler,
+        variables: &variables(options)?,
+        passwords: passwords_wrangler.as_ref().map(|(modules, wrangler)| Passwords {
+            modules: modules.clone(),
+            wrangler,
+            variables: &pepper,
+        }),
+        assets: options.assets,
+        objects: &objects,
+        port: options.port,
+        cron_port: options.cron_port,
+        pgbouncer_port: options.pgbouncer_port,
+        database: DATABASE,
+        database_user: &|binding| database_user(binding, options.secrets),
+    });
+    let file = folder.join("config.capnp");
+    write_private(&file, &text)?;
+    std::fs::write(folder.join("assets.js"), include_str!("assets.js"))?;
+    std::fs::write(folder.join("cron.js"), include_str!("cron.js"))?;
+
+    Ok(Component::new(ComponentSpec {
+        process: ProcessSpec {
+            name: "workerd".into(),
+            program: crate::paths::node_module("@cloudflare/workerd-linux-64/bin/workerd"),
+            // Experimental: handlers of another Worker can be called (cron.js), and objects' files on a local disk.
+            arguments: vec!["serve".into(), "--experimental".into(), file.display().to_string()],
+            environment: Vec::new(),
+            log: options.folder.join("workerd.log"),
+            signal_at_parent_death: Signal::SIGKILL,
+            refuses_root: false,
+        },
+        ready: Ready::Accepts(options.port),
+        start_patience: Duration::from_mins(1),
+        stop_signal: Signal::SIGTERM,
+        stop_patience: Duration::from_secs(5),
+        stop_on_drop: false,
+        transient_failure: None,
+    }))
+}
+
+/// Scheduled work has a role of its own in the database, and so a binding of its own.
+fn database_user(binding: &str, secrets: &Secrets) -> (String, String) {
+    if binding.contains("JOBS") {
+        ("snap_jobs".into(), secrets.jobs_password.clone())
+    } else {
+        ("snap_app".into(), secrets.app_password.clone())
+    }
+}
+
+/// The variables and secrets that a deployment would set.
+fn variables(options: &WorkerOptions<'_>) -> Result<BTreeMap<String, String>> {
+    let (port, secrets) = (options.port, options.secrets);
+    let mut variables = BTreeMap::from(
+        [
+            ("CONSOLE_ORIGIN", format!("http://localhost:{port}")),
+            ("APPS_DOMAIN", format!("apps.localhost:{port}")),
+            ("DIAL_ORIGIN", dial_origin(port)),
+            ("AGENT_DIGEST", agent_digest(options.assets)?.unwrap_or_default()),
+            ("SPRITES_API_URL", options.sprites_url.clone().unwrap_or_default()),
+            ("SPRITES_TOKEN", secrets.sprites_token.clone()),
+            ("SPRITES_URL_DOMAIN", "127.0.0.1".to_owned()),
+            ("PLATFORM_KEY_SEED", secrets.platform_key_seed.clone()),
+            ("SERVICE_CREDENTIAL", secrets.service_credential.clone()),
+            ("JOBS_CREDENTIAL", secrets.jobs_credential.clone()),
+            ("COOKIE_KEY", secrets.cookie_key.clone()),
+            ("PASSWORD_PEPPER", secrets.password_pepper.clone()),
+        ]
+        .map(|(name, value)| (name.to_owned(), value)),
+    );
+    variables.extend(options.extra.clone());
+    Ok(variables)
+}
+
+/// The one address outside that sprites reach: they look this name up in their own hosts file.
+fn dial_origin(port: u16) -> String {
+    format!("http://dial.snapvm.internal:{port}")
+}
+
+/// The digest of the agent that `cargo xtask build` put among the assets: the name of the only file there.
+pub(crate) fn agent_digest(assets: &Path) -> Result<Option<String>> {
+    let Ok(entries) = std::fs::read_dir(assets.join("agent")) else {
+        return Ok(None);
+    };
+    let mut digest = None;
+    for entry in entries {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        if digest.replace(name).is_some() {
+            bail!("more than one agent among the assets: run `cargo xtask build`");
+        }
+    }
+    Ok(digest)
+}
