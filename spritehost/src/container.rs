@@ -1,6 +1,227 @@
-//! One boot of a sprite: an OCI container started by runc.
+//! One boot of a sprite as an OCI container, started by runc.
+//!
+//! Invariants:
+//! * Guest root is user [`ID_SHIFT`] of the host; every namespace is the container's own.
+//! * A container's id is used once, so the remains of an old one never meet a new one.
+//! * [`Container::end`] returns when the container's processes are gone, so that nothing writes to its files any more.
+
+use std::fs;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use rustix::process::{Pid, PidfdFlags, Signal};
+use tokio::io::unix::AsyncFd;
+use tokio::process::Command;
+
+mod cgroup;
+mod config;
+
+pub use config::Limits;
 
 /// Guest id 0 is this id of the host.
 pub const ID_SHIFT: u32 = 100_000;
 /// How many ids a guest has.
 pub const ID_COUNT: u32 = 65_536;
+/// How long killed processes may take to be gone.
+const DEATH: Duration = Duration::from_secs(10);
+
+/// Why a container could not be started or stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum ContainerError {
+    /// runc refused.
+    #[error("runc could not start the sprite: {0}")]
+    Refused(String),
+    /// runc is not there.
+    #[error("runc is not installed; on Debian: apt-get install runc")]
+    Missing,
+    /// A file or a system call.
+    #[error("{what}: {source}")]
+    System {
+        /// What was tried.
+        what: &'static str,
+        /// Why it failed.
+        source: io::Error,
+    },
+    /// Processes would not stop in time.
+    #[error("the sprite's processes did not {0} in time")]
+    Slow(&'static str),
+}
+
+impl ContainerError {
+    fn at<E: Into<io::Error>>(what: &'static str) -> impl FnOnce(E) -> Self {
+        move |source| Self::System { what, source: source.into() }
+    }
+}
+
+/// What a container is made from.
+pub struct Plan<'a> {
+    /// Its id: never used before.
+    pub id: String,
+    /// Folder of runc's own state.
+    pub runc: &'a Path,
+    /// A folder on tmpfs of the sprite: `rootfs`, `bundle`, `guest`.
+    pub folder: &'a Path,
+    /// The base image's tree.
+    pub lower: &'a Path,
+    /// The sprite's folder on disk: `upper`, `work`, `logs`.
+    pub disk: &'a Path,
+    /// Process 1.
+    pub init: &'a Path,
+    /// The sprite's name.
+    pub hostname: &'a str,
+    /// Under which cgroup, without a slash in front.
+    pub cgroup: &'a str,
+    /// Limits.
+    pub limits: Limits,
+}
+
+/// A started container.
+pub struct Container {
+    id: String,
+    runc: PathBuf,
+    pid: Pid,
+    death: AsyncFd<OwnedFd>,
+    freezer: cgroup::Freezer,
+    /// Its network namespace.
+    pub network: OwnedFd,
+}
+
+impl Container {
+    /// Mounts the file system and starts process 1 with `control` as its stdin.
+    pub async fn start(plan: Plan<'_>, control: OwnedFd) -> Result<Self, ContainerError> {
+        prepare(&plan)?;
+        let log_path = plan.disk.join("boot.log");
+        let log = fs::File::create(&log_path).map_err(ContainerError::at("boot.log"))?;
+        let pid_file = plan.folder.join("pid");
+        let status = Command::new("runc")
+            .arg("--root")
+            .arg(plan.runc)
+            .args(["run", "--detach", "--bundle"])
+            .arg(plan.folder.join("bundle"))
+            .arg("--pid-file")
+            .arg(&pid_file)
+            .arg(&plan.id)
+            .stdin(Stdio::from(control))
+            .stdout(log.try_clone().map_err(ContainerError::at("boot.log"))?)
+            .stderr(log)
+            .status()
+            .await
+            .map_err(|source| match source.kind() {
+                io::ErrorKind::NotFound => ContainerError::Missing,
+                _ => ContainerError::System { what: "runc", source },
+            })?;
+        if !status.success() {
+            let words = fs::read_to_string(&log_path).unwrap_or_default();
+            let words: String = words.trim().chars().take(500).collect();
+            delete(plan.runc, &plan.id).await;
+            return Err(ContainerError::Refused(words));
+        }
+        let started = adopt(&plan, &pid_file);
+        if started.is_err() {
+            delete(plan.runc, &plan.id).await;
+        }
+        started
+    }
+
+    /// Freezes every process; returns when all of them stand still.
+    pub async fn freeze(&self) -> Result<(), ContainerError> {
+        self.freezer.freeze().await
+    }
+
+    /// Lets them go on.
+    pub fn thaw(&self) -> Result<(), ContainerError> {
+        self.freezer.thaw()
+    }
+
+    /// Waits until process 1 is gone.
+    pub async fn ended(&self) {
+        let _ = self.death.readable().await;
+    }
+
+    /// Kills every process and waits until they are gone; runc's remains are cleared away in the background.
+    pub async fn end(&self) -> Result<(), ContainerError> {
+        // An old-style freezer holds even killed processes: they have to be thawed to die.
+        let _ = rustix::process::kill_process(self.pid, Signal::KILL);
+        let _ = self.freezer.thaw();
+        let gone = tokio::time::timeout(DEATH, self.ended()).await;
+        let (runc, id) = (self.runc.clone(), self.id.clone());
+        tokio::spawn(async move { delete(&runc, &id).await });
+        gone.map_err(|_| ContainerError::Slow("end"))
+    }
+}
+
+/// Kills and removes a container that may be in any state.
+pub async fn delete(runc: &Path, id: &str) {
+    let command = Command::new("runc").arg("--root").arg(runc).args(["delete", "--force", id]).output().await;
+    if let Ok(output) = command
+        && !output.status.success()
+    {
+        tracing::debug!(container = id, "runc delete: {}", String::from_utf8_lossy(&output.stderr).trim());
+    }
+}
+
+/// Makes the mount point and the bundle.
+fn prepare(plan: &Plan<'_>) -> Result<(), ContainerError> {
+    use rustix::mount::{MountFlags, mount};
+    use std::os::unix::fs::chown;
+    let rootfs = plan.folder.join("rootfs");
+    let (upper, work, logs) = (plan.disk.join("upper"), plan.disk.join("work"), plan.disk.join("logs"));
+    let (bundle, guest) = (plan.folder.join("bundle"), plan.folder.join("guest"));
+    for folder in [&rootfs, &bundle, &guest.join("logs"), &upper, &work, &logs] {
+        fs::create_dir_all(folder).map_err(ContainerError::at("folders of the sprite"))?;
+    }
+    for folder in [&upper, &work, &logs] {
+        chown(folder, Some(ID_SHIFT), Some(ID_SHIFT)).map_err(ContainerError::at("owner of the sprite's folders"))?;
+    }
+    fs::write(guest.join("init"), "").map_err(ContainerError::at("mount point of process 1"))?;
+    if !is_mount(&rootfs) {
+        let options = format!("lowerdir={},upperdir={},workdir={}", plan.lower.display(), upper.display(), work.display());
+        let options = std::ffi::CString::new(options).map_err(|error| ContainerError::at("overlay")(io::Error::from(error)))?;
+        mount("overlay", &rootfs, "overlay", MountFlags::empty(), Some(options.as_c_str()))
+            .map_err(ContainerError::at("mounting the overlay"))?;
+    }
+    let config = config::render(plan).to_string();
+    fs::write(bundle.join("config.json"), config).map_err(ContainerError::at("config.json"))
+}
+
+/// Whether something is mounted on this folder.
+fn is_mount(folder: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let device = |path: &Path| fs::metadata(path).map(|metadata| metadata.dev()).ok();
+    device(folder) != folder.parent().and_then(device)
+}
+
+/// Takes hold of what runc started.
+fn adopt(plan: &Plan<'_>, pid_file: &Path) -> Result<Container, ContainerError> {
+    let text = fs::read_to_string(pid_file).map_err(ContainerError::at("pid file"))?;
+    let pid = text.trim().parse().ok().and_then(Pid::from_raw);
+    let pid = pid.ok_or_else(|| ContainerError::at("pid file")(io::Error::from(io::ErrorKind::InvalidData)))?;
+    let death = rustix::process::pidfd_open(pid, PidfdFlags::NONBLOCK).map_err(ContainerError::at("process 1"))?;
+    let number = pid.as_raw_nonzero();
+    let network = fs::File::open(format!("/proc/{number}/ns/net")).map_err(ContainerError::at("network namespace"))?;
+    Ok(Container {
+        id: plan.id.clone(),
+        runc: plan.runc.to_owned(),
+        pid,
+        death: AsyncFd::register(death).map_err(ContainerError::at("process 1"))?,
+        freezer: cgroup::Freezer::of(pid).map_err(ContainerError::at("freezer cgroup"))?,
+        network: network.into(),
+    })
+}
+
+/// Removes a sprite's folder on tmpfs; nothing of it while its root can't be unmounted.
+pub fn clear(folder: &Path) {
+    let rootfs = folder.join("rootfs");
+    while is_mount(&rootfs) {
+        if rustix::mount::unmount(&rootfs, rustix::mount::UnmountFlags::DETACH).is_err() {
+            return;
+        }
+    }
+    // Not with everything below it: should it be mounted after all, this fails and nothing is lost.
+    if fs::remove_dir(&rootfs).is_ok() || !rootfs.exists() {
+        let _ = fs::remove_dir_all(folder);
+    }
+}

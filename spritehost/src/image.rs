@@ -23,7 +23,8 @@ const FORMAT: &str = "1";
 /// Name of the marker file.
 const MARKER: &str = "spritehost-image";
 /// What a guest needs besides Debian's minimum.
-const PACKAGES: &str = "ca-certificates,curl,git,iproute2,iputils-ping,less,openssh-client,procps,python3,sudo,vim-tiny";
+const PACKAGES: &str =
+    "ca-certificates,curl,git,iproute2,iputils-ping,less,openssh-client,procps,python3,sudo,vim-tiny";
 
 /// Why an image could not be built or used.
 #[derive(Debug, thiserror::Error)]
@@ -109,7 +110,14 @@ pub fn build(options: &ImageBuild) -> Result<(), ImageError> {
     if let Some(tar) = &options.from_tar {
         step(&format!("unpacking {}", tar.display()));
         let mut command = Command::new("tar");
-        command.arg("--extract").arg("--numeric-owner").arg("--xattrs").arg("--file").arg(tar).arg("--directory").arg(&root);
+        command
+            .arg("--extract")
+            .arg("--numeric-owner")
+            .arg("--xattrs")
+            .arg("--file")
+            .arg(tar)
+            .arg("--directory")
+            .arg(&root);
         run("tar", "tar", &mut command)?;
     } else {
         step("installing packages with mmdebstrap (half a minute or so)");
@@ -140,7 +148,16 @@ pub fn build(options: &ImageBuild) -> Result<(), ImageError> {
 fn add_user(root: &Path) -> Result<(), ImageError> {
     if !root.join("home/sprite").is_dir() {
         let mut command = Command::new("chroot");
-        command.arg(root).args(["useradd", "--create-home", "--uid", "1000", "--user-group", "--shell", "/bin/bash", "sprite"]);
+        command.arg(root).args([
+            "useradd",
+            "--create-home",
+            "--uid",
+            "1000",
+            "--user-group",
+            "--shell",
+            "/bin/bash",
+            "sprite",
+        ]);
         run("chroot", "coreutils", &mut command)?;
     }
     let write = |name: &str, text: &str, mode: u32| -> Result<(), ImageError> {

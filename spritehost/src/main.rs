@@ -10,9 +10,21 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+mod api;
 mod arguments;
+mod clock;
 mod container;
+mod edge;
+mod faults;
+mod guest;
+mod host;
 mod image;
+mod names;
+mod network;
+mod server;
+mod sprite;
+mod store;
+mod wire;
 
 use arguments::{Arguments, Command, ImageCommand};
 
@@ -20,7 +32,7 @@ fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Serve(options) => serve(&options),
         Command::Image(ImageCommand::Build(options)) => image::build(&options).map_err(anyhow::Error::from),
-        Command::GuestInit => Err(anyhow::anyhow!("not there yet")),
+        Command::GuestInit => guest::run().map_err(anyhow::Error::from),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -32,5 +44,9 @@ fn main() -> ExitCode {
 }
 
 fn serve(options: &arguments::Serve) -> anyhow::Result<()> {
-    anyhow::bail!("serving on {} is not there yet", options.listen)
+    use tracing_subscriber::EnvFilter;
+    let filter = EnvFilter::try_from_env("SPRITEHOST_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(server::run(options))?;
+    Ok(())
 }

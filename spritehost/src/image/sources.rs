@@ -34,7 +34,10 @@ pub(super) fn of_host(codename: &str) -> Option<String> {
 /// Whether a suite is the distribution's own of this release.
 fn is_own(suite: &str, codename: &str) -> bool {
     !codename.is_empty()
-        && suite.trim_end_matches('/').strip_prefix(codename).is_some_and(|rest| matches!(rest, "" | "-updates" | "-security"))
+        && suite
+            .trim_end_matches('/')
+            .strip_prefix(codename)
+            .is_some_and(|rest| matches!(rest, "" | "-updates" | "-security"))
 }
 
 /// Entries of the old format.
@@ -84,8 +87,10 @@ mod tests {
     fn only_the_distribution_itself_is_taken() {
         let text = "Types: deb\n# a comment\nURIs: http://mirror.test/debian\nSuites: bookworm bookworm-updates\n\
             Components: main\nSigned-By: /k.gpg\n\nTypes: deb\nURIs: http://other.test\nSuites: nodistro\nComponents: main\n";
-        let expected = ["deb [signed-by=/k.gpg] http://mirror.test/debian bookworm main",
-            "deb [signed-by=/k.gpg] http://mirror.test/debian bookworm-updates main"];
+        let expected = [
+            "deb [signed-by=/k.gpg] http://mirror.test/debian bookworm main",
+            "deb [signed-by=/k.gpg] http://mirror.test/debian bookworm-updates main",
+        ];
         assert_eq!(stanzas(text, "bookworm"), expected);
         let list = "deb http://mirror.test/debian bookworm main contrib\ndeb [arch=amd64] http://x.test tool-bookworm main\n\
             deb-src http://mirror.test/debian bookworm main\n# deb http://mirror.test bookworm main\n";

@@ -1,0 +1,131 @@
+//! Programs of a sprite: starting, signalling and reaping them.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, WaitOptions};
+
+use super::{Control, files, lock};
+use crate::wire::{FromGuest, Program};
+
+/// The user that exec and services run as.
+pub(super) const USER: u32 = 1000;
+
+/// Every program that the host asked for and that has not ended.
+pub(super) struct Programs {
+    control: Arc<Control>,
+    /// Process id to operation.
+    running: Mutex<HashMap<i32, u64>>,
+    started: Condvar,
+}
+
+impl Programs {
+    pub(super) fn new(control: Arc<Control>) -> Self {
+        Self { control, running: Mutex::default(), started: Condvar::new() }
+    }
+
+    /// Starts a program.
+    pub(super) fn spawn(&self, id: u64, program: &Program, descriptors: Vec<OwnedFd>) {
+        let name = program.arguments.first().map_or("", String::as_str);
+        let mut command = match prepare(program, descriptors) {
+            Ok(command) => command,
+            Err(error) => return self.control.refuse(id, &error, &program.directory),
+        };
+        // The lock is held over the spawn, so that the reaper neither sees a process it can't name, nor takes the
+        // zombie of a failed exec that `spawn` itself waits for.
+        let mut running = lock(&self.running);
+        match command.spawn() {
+            Ok(child) => {
+                running.insert(child.id().cast_signed(), id);
+                self.control.tell(&FromGuest::Started { id, pid: child.id() });
+                self.started.notify_one();
+            }
+            Err(error) => self.control.refuse(id, &error, name),
+        }
+    }
+
+    /// Signals a program's process group.
+    pub(super) fn signal(&self, id: u64, signal: i32) {
+        let running = lock(&self.running);
+        let pid = running.iter().find_map(|(pid, operation)| (*operation == id).then_some(*pid));
+        if let (Some(pid), Some(signal)) = (pid.and_then(Pid::from_raw), Signal::from_named_raw(signal)) {
+            let _ = rustix::process::kill_process_group(pid, signal);
+        }
+    }
+
+    /// Reaps everything that ends, orphans too.
+    pub(super) fn reap_forever(&self) {
+        loop {
+            // Looks without taking: what is taken is taken under the lock.
+            match rustix::process::waitid(WaitId::All, WaitIdOptions::EXITED | WaitIdOptions::NOWAIT) {
+                Ok(_) => self.reap_one(),
+                Err(rustix::io::Errno::CHILD) => {
+                    let running = lock(&self.running);
+                    // The timeout covers children that appear without a spawn of ours: debuggers of the host do that.
+                    drop(self.started.wait_timeout(running, Duration::from_secs(30)));
+                }
+                Err(_) => {}
+            }
+        }
+    }
+
+    fn reap_one(&self) {
+        let mut running = lock(&self.running);
+        let Ok(Some((pid, status))) = rustix::process::waitpid(None, WaitOptions::NOHANG) else { return };
+        let Some(id) = running.remove(&pid.as_raw_nonzero().get()) else { return };
+        drop(running);
+        let code = status.exit_status().or_else(|| status.terminating_signal().map(|signal| 128 + signal));
+        self.control.tell(&FromGuest::Exited { id, code: code.unwrap_or(255) });
+    }
+}
+
+/// The command of a program, with everything set that can fail on its own.
+fn prepare(program: &Program, descriptors: Vec<OwnedFd>) -> io::Result<Command> {
+    let mut arguments = program.arguments.iter();
+    let name = arguments.next().ok_or(io::ErrorKind::InvalidInput)?;
+    if !fs::metadata(&program.directory)?.is_dir() {
+        return Err(io::ErrorKind::NotADirectory.into());
+    }
+    let mut command = Command::new(name);
+    command.args(arguments).env_clear().envs(&program.environment).current_dir(&program.directory);
+    // A group of its own, so that a signal reaches what it started too.
+    command.uid(USER).gid(USER).process_group(0);
+    let mut ends = descriptors.into_iter();
+    match (&program.log, ends.next(), ends.next(), ends.next()) {
+        (None, Some(input), Some(output), Some(errors)) => {
+            command.stdin(input).stdout(output).stderr(errors);
+        }
+        (Some(service), ..) => {
+            let log = files::open_log(service)?;
+            command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+        }
+        _ => return Err(io::ErrorKind::InvalidInput.into()),
+    }
+    Ok(command)
+}
+
+/// Asks every process but this one to end, and waits for that until the deadline. What is left ends with process 1.
+pub(super) fn end_all(deadline: Instant) {
+    for pid in others() {
+        let _ = rustix::process::kill_process(pid, Signal::TERM);
+    }
+    while Instant::now() < deadline && !others().is_empty() {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Every process of the sprite but this one.
+fn others() -> Vec<Pid> {
+    let numbers = fs::read_dir("/proc").into_iter().flatten().flatten();
+    numbers
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .filter(|pid: &i32| *pid > 1)
+        .filter_map(Pid::from_raw)
+        .collect()
+}

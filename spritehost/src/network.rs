@@ -1,0 +1,281 @@
+//! The network of all sprites of one spritehost.
+//!
+//! ```text
+//! sprite's namespace                          host
+//!   eth0 10.83.x.2/30 ───── veth pair ───── sh{port}-{n} 10.83.x.1/30 ── nftables: masquerade ── internet
+//!   lo   127.0.0.1:8080  ◀── socket made in the namespace ── edge
+//!   lo   169.254.83.1:P  ──▶ listener made in the namespace ── dial origin 127.0.0.1:…
+//! ```
+//!
+//! Invariants:
+//! * Of the host a sprite reaches the dial origin and nothing else: what comes in by a sprite's interface is rejected
+//!   when it is for any address of the host, for another sprite, for a link-local address, or leaves by an interface
+//!   that isn't the way to the internet.
+//! * Everything is named after the instance (the API's port), so several spritehosts share a machine.
+//!
+//! Absent on purpose: IPv6 for sprites, and network policies.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+
+use crate::arguments::Range;
+use crate::guest::lock;
+
+mod namespace;
+mod rules;
+
+use namespace::Namespaces;
+
+/// The address, inside every sprite, at which the dial origin listens.
+pub const DIAL_ADDRESS: Ipv4Addr = Ipv4Addr::new(169, 254, 83, 1);
+/// The port that a sprite's URL leads to.
+const GUEST_PORT: u16 = 8080;
+/// Prefix of the range that one instance takes.
+const BLOCK_PREFIX: u8 = 22;
+/// Point-to-point networks in a block: most sprites that are awake at once.
+const SLOTS: u32 = 1 << (30 - BLOCK_PREFIX);
+
+/// Why networking failed.
+#[derive(Debug, thiserror::Error)]
+pub enum NetworkError {
+    /// A program failed.
+    #[error("{program} failed: {words}")]
+    Failed {
+        /// Which.
+        program: &'static str,
+        /// What it said.
+        words: String,
+    },
+    /// A program is not there.
+    #[error("{program} is not installed; on Debian: apt-get install {package}")]
+    Missing {
+        /// Which.
+        program: &'static str,
+        /// The package that has it.
+        package: &'static str,
+    },
+    /// A system call failed.
+    #[error("{what}: {source}")]
+    System {
+        /// What was tried.
+        what: &'static str,
+        /// Why it failed.
+        source: io::Error,
+    },
+    /// Every address is taken.
+    #[error("no addresses left: {SLOTS} sprites are awake, or other spritehosts use the whole range")]
+    Full,
+}
+
+impl NetworkError {
+    pub(crate) fn at<E: Into<io::Error>>(what: &'static str) -> impl FnOnce(E) -> Self {
+        move |source| Self::System { what, source: source.into() }
+    }
+}
+
+/// The network of one spritehost.
+pub struct Network {
+    instance: u16,
+    block: Ipv4Addr,
+    used: Mutex<BTreeSet<u32>>,
+    counter: AtomicU32,
+    namespaces: Namespaces,
+    /// Text of guests' `/etc/resolv.conf`.
+    pub resolver: String,
+}
+
+/// A sprite's place in the network; given back when dropped.
+pub struct Place {
+    network: Arc<Network>,
+    namespace: Arc<OwnedFd>,
+    slot: u32,
+    interface: String,
+}
+
+impl Network {
+    /// Takes a block that no other instance has, and sets up the rules.
+    ///
+    /// `taken` are the blocks of other instances.
+    pub async fn start(instance: u16, range: Range, taken: &[Ipv4Addr]) -> Result<Arc<Self>, NetworkError> {
+        let blocks = 1_u32 << (BLOCK_PREFIX - range.prefix);
+        let start = u32::from(instance) % blocks;
+        let block = (0..blocks)
+            .map(|step| Ipv4Addr::from_bits(range.first.to_bits() + ((start + step) % blocks) * SLOTS * 4))
+            .find(|block| !taken.contains(block))
+            .ok_or(NetworkError::Full)?;
+        enable_forwarding()?;
+        rules::install(instance, block, BLOCK_PREFIX).await?;
+        let namespaces = Namespaces::start().map_err(NetworkError::at("namespace thread"))?;
+        let resolver = resolver();
+        Ok(Arc::new(Self { instance, block, used: Mutex::default(), counter: AtomicU32::new(0), namespaces, resolver }))
+    }
+
+    /// The block that this instance took.
+    pub fn block(&self) -> Ipv4Addr {
+        self.block
+    }
+
+    /// Connects a new namespace.
+    pub async fn join(self: &Arc<Self>, namespace: OwnedFd) -> Result<Place, NetworkError> {
+        let slot = {
+            let mut used = lock(&self.used);
+            let slot = (0..SLOTS).find(|slot| !used.contains(slot)).ok_or(NetworkError::Full)?;
+            used.insert(slot);
+            slot
+        };
+        // A new name each time: the kernel removes the old pair in its own time.
+        let serial = self.counter.fetch_add(1, Ordering::Relaxed) % 1_000_000;
+        let interface = format!("{}{serial}", rules::interface_prefix(self.instance));
+        let place = Place { network: self.clone(), namespace: Arc::new(namespace), slot, interface };
+        let (host, guest) = place.addresses();
+        let (name, own) = (&place.interface, std::process::id());
+        let inside = format!(
+            "link set lo up\naddr add {DIAL_ADDRESS}/32 dev lo\n\
+             link add eth0 type veth peer name {name} netns {own}\n\
+             addr add {guest}/30 dev eth0\nlink set eth0 up\nroute add default via {host}\n"
+        );
+        let namespace = place.namespace.clone();
+        namespace::in_thread(namespace, move || batch(&inside)).await?;
+        let outside = format!("addr add {host}/30 dev {name}\nlink set {name} up\n");
+        tokio::task::spawn_blocking(move || batch(&outside))
+            .await
+            .map_err(|error| NetworkError::at("ip")(io::Error::from(error)))??;
+        Ok(place)
+    }
+
+    /// Removes rules and interfaces.
+    pub async fn stop(&self) {
+        clear(self.instance).await;
+    }
+}
+
+/// Removes the rules and interfaces of an instance that isn't running any more.
+pub async fn clear(instance: u16) {
+    rules::remove(instance).await;
+    let prefix = rules::interface_prefix(instance);
+    for entry in fs::read_dir("/sys/class/net").into_iter().flatten().flatten() {
+        if let Some(name) = entry.file_name().to_str().filter(|name| name.starts_with(&prefix)) {
+            remove_interface(name.to_owned()).await;
+        }
+    }
+}
+
+async fn remove_interface(name: String) {
+    // It may be gone already, with the namespace on its other end.
+    let _ = tokio::task::spawn_blocking(move || batch(&format!("link del {name}\n"))).await;
+}
+
+impl Place {
+    /// The host's and the guest's address.
+    fn addresses(&self) -> (Ipv4Addr, Ipv4Addr) {
+        let base = self.network.block.to_bits() + self.slot * 4;
+        (Ipv4Addr::from_bits(base + 1), Ipv4Addr::from_bits(base + 2))
+    }
+
+    /// Connects to the guest's port 8080.
+    pub async fn connect(&self) -> io::Result<TcpStream> {
+        let socket = self.network.namespaces.run(self.namespace.clone(), namespace::socket).await??;
+        let stream = TcpSocket::from_std_stream(socket).connect(SocketAddr::from(([127, 0, 0, 1], GUEST_PORT))).await?;
+        stream.set_nodelay(true)?;
+        Ok(stream)
+    }
+
+    /// Listens inside the sprite on the dial origin's address.
+    pub async fn listen(&self, port: u16) -> io::Result<TcpListener> {
+        let address = SocketAddr::from((DIAL_ADDRESS, port));
+        let bind = move || {
+            let listener = std::net::TcpListener::bind(address)?;
+            listener.set_nonblocking(true)?;
+            io::Result::Ok(listener)
+        };
+        TcpListener::from_std(self.network.namespaces.run(self.namespace.clone(), bind).await??)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let (network, slot, name) = (self.network.clone(), self.slot, self.interface.clone());
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move {
+                remove_interface(name).await;
+                lock(&network.used).remove(&slot);
+            });
+        }
+    }
+}
+
+/// Runs a batch of `ip` commands in the namespace of the calling thread.
+fn batch(script: &str) -> Result<(), NetworkError> {
+    use std::io::Write;
+    use std::process::{Command, Stdio};
+    let mut command = Command::new("ip");
+    command.args(["-batch", "-"]).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut child = command.spawn().map_err(|error| missing(error, "ip", "iproute2"))?;
+    if let Some(mut input) = child.stdin.take() {
+        input.write_all(script.as_bytes()).map_err(NetworkError::at("ip"))?;
+    }
+    let output = child.wait_with_output().map_err(NetworkError::at("ip"))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(NetworkError::Failed { program: "ip", words: String::from_utf8_lossy(&output.stderr).trim().to_owned() })
+}
+
+fn missing(error: io::Error, program: &'static str, package: &'static str) -> NetworkError {
+    if error.kind() == io::ErrorKind::NotFound {
+        NetworkError::Missing { program, package }
+    } else {
+        NetworkError::System { what: program, source: error }
+    }
+}
+
+/// Lets the kernel forward packets, as Docker does too.
+fn enable_forwarding() -> Result<(), NetworkError> {
+    const SWITCH: &str = "/proc/sys/net/ipv4/ip_forward";
+    if fs::read_to_string(SWITCH).unwrap_or_default().trim() != "1" {
+        tracing::info!("switching on net.ipv4.ip_forward, so that sprites reach the internet");
+        fs::write(SWITCH, "1").map_err(NetworkError::at("net.ipv4.ip_forward"))?;
+    }
+    Ok(())
+}
+
+/// The host's resolver, as a guest can use it.
+fn resolver() -> String {
+    let usable = |path: &str| {
+        let text = fs::read_to_string(Path::new(path)).ok()?;
+        let (servers, local) = servers(&text);
+        (servers > 0 && local == 0).then_some(text)
+    };
+    // A local stub is out of a guest's reach; systemd keeps the servers behind it in the second file.
+    usable("/etc/resolv.conf").or_else(|| usable("/run/systemd/resolve/resolv.conf")).unwrap_or_else(|| {
+        tracing::warn!("/etc/resolv.conf names a loopback address only: names will not resolve in sprites");
+        String::new()
+    })
+}
+
+/// How many name servers a resolver's configuration has, and how many of them are loopback addresses.
+fn servers(text: &str) -> (usize, usize) {
+    let addresses: Vec<&str> =
+        text.lines().filter_map(|line| line.trim().strip_prefix("nameserver")).map(str::trim).collect();
+    let local = addresses.iter().filter(|address| address.starts_with("127.") || **address == "::1").count();
+    (addresses.len(), local)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stub_resolver_is_noticed() {
+        assert_eq!(servers("nameserver 127.0.0.53\n"), (1, 1));
+        assert_eq!(servers("# x\nnameserver 10.0.0.1\nnameserver ::1\nsearch x\n"), (2, 1));
+    }
+}

@@ -1,0 +1,123 @@
+//! The firewall of one instance, as an nftables table of its own.
+
+use std::net::Ipv4Addr;
+use std::process::Stdio;
+
+use tokio::io::AsyncWriteExt;
+use tokio::process::Command;
+
+use super::{NetworkError, missing};
+
+/// How this instance's interfaces begin; with a serial number of six digits they fit the kernel's 15 characters.
+pub(super) fn interface_prefix(instance: u16) -> String {
+    format!("sh{instance}-")
+}
+
+fn table(instance: u16) -> String {
+    format!("inet spritehost_{instance}")
+}
+
+/// Installs the rules, in place of what a crashed instance of the same port left.
+pub(super) async fn install(instance: u16, block: Ipv4Addr, prefix: u8) -> Result<(), NetworkError> {
+    let ways_out = ways_out().await?;
+    if ways_out.is_empty() {
+        tracing::warn!("this machine has no default route: sprites will not reach the internet");
+    }
+    apply(&render(instance, &format!("{block}/{prefix}"), &ways_out)).await
+}
+
+/// Removes the rules.
+pub(super) async fn remove(instance: u16) {
+    let table = table(instance);
+    // Declared first, so that deleting works whether it is there or not.
+    if let Err(error) = apply(&format!("table {table} {{}}\ndelete table {table}\n")).await {
+        tracing::warn!(%error, "removing the firewall table");
+    }
+}
+
+fn render(instance: u16, block: &str, ways_out: &[String]) -> String {
+    let (table, sprites) = (table(instance), format!("\"{}*\"", interface_prefix(instance)));
+    let out = if ways_out.is_empty() {
+        "reject with icmpx admin-prohibited".to_owned()
+    } else {
+        let names: Vec<String> = ways_out.iter().map(|name| format!("\"{name}\"")).collect();
+        format!("oifname != {{ {} }} reject with icmpx admin-prohibited", names.join(", "))
+    };
+    format!(
+        "table {table} {{}}
+delete table {table}
+table {table} {{
+    chain to_host {{
+        type filter hook input priority -10; policy accept;
+        iifname {sprites} reject with icmpx admin-prohibited
+    }}
+    chain from_host {{
+        type filter hook output priority -10; policy accept;
+        oifname {sprites} ct state new meta l4proto {{ tcp, udp }} reject with icmpx admin-prohibited
+    }}
+    chain through {{
+        type filter hook forward priority -10; policy accept;
+        iifname {sprites} jump from_sprite
+        oifname {sprites} ct state established,related accept
+        oifname {sprites} drop
+    }}
+    chain from_sprite {{
+        meta nfproto ipv6 reject with icmpx admin-prohibited
+        ip saddr != {block} drop
+        ip daddr {{ {block}, 169.254.0.0/16 }} reject with icmpx admin-prohibited
+        {out}
+    }}
+    chain outgoing {{
+        type nat hook postrouting priority srcnat; policy accept;
+        ip saddr {block} oifname != {sprites} masquerade
+    }}
+}}
+"
+    )
+}
+
+/// Interfaces with a default route.
+async fn ways_out() -> Result<Vec<String>, NetworkError> {
+    let mut command = Command::new("ip");
+    command.args(["-4", "-oneline", "route", "show", "default"]).stdin(Stdio::null());
+    let output = command.output().await.map_err(|error| missing(error, "ip", "iproute2"))?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let mut names: Vec<String> = text.lines().filter_map(device).collect();
+    names.sort();
+    names.dedup();
+    Ok(names)
+}
+
+/// The interface of one line of `ip route`.
+fn device(line: &str) -> Option<String> {
+    let name = line.split_whitespace().skip_while(|word| *word != "dev").nth(1)?;
+    // It goes into a rule: nothing that could end the string.
+    name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'@')).then(|| name.to_owned())
+}
+
+async fn apply(script: &str) -> Result<(), NetworkError> {
+    let mut command = Command::new("nft");
+    command.args(["--file", "-"]).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut child = command.spawn().map_err(|error| missing(error, "nft", "nftables"))?;
+    if let Some(mut input) = child.stdin.take() {
+        input.write_all(script.as_bytes()).await.map_err(NetworkError::at("nft"))?;
+    }
+    let output = child.wait_with_output().await.map_err(NetworkError::at("nft"))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(NetworkError::Failed { program: "nft", words: String::from_utf8_lossy(&output.stderr).trim().to_owned() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn interfaces_are_found_and_odd_names_refused() {
+        assert_eq!(device("default via 192.0.2.1 dev eth0 proto dhcp"), Some("eth0".into()));
+        assert_eq!(device("default dev x\"y"), None);
+        assert_eq!(device("unreachable default"), None);
+        assert!(interface_prefix(u16::MAX).len() + 6 <= 15);
+    }
+}

@@ -1,0 +1,60 @@
+//! What counts as activity: calls that are being served, and tasks.
+
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use tokio::sync::Notify;
+
+use crate::guest::lock;
+
+/// A sprite's activity.
+pub struct Activity {
+    state: Mutex<State>,
+    /// Told when the count falls to 0, or a task goes.
+    pub(super) changed: Notify,
+}
+
+struct State {
+    count: usize,
+    last: Instant,
+}
+
+/// One thing that goes on.
+pub struct Guard(Arc<Activity>);
+
+impl Activity {
+    pub(super) fn new() -> Arc<Self> {
+        Arc::new(Self { state: Mutex::new(State { count: 0, last: Instant::now() }), changed: Notify::new() })
+    }
+
+    /// Something begins.
+    pub(super) fn enter(self: &Arc<Self>) -> Guard {
+        lock(&self.state).count += 1;
+        Guard(self.clone())
+    }
+
+    /// Something happened just now.
+    pub(super) fn touch(&self) {
+        lock(&self.state).last = Instant::now();
+        self.changed.notify_one();
+    }
+
+    /// Since when nothing goes on; `None` while something does.
+    pub(super) fn idle_since(&self) -> Option<Instant> {
+        let state = lock(&self.state);
+        (state.count == 0).then_some(state.last)
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        let mut state = lock(&self.0.state);
+        state.count = state.count.saturating_sub(1);
+        state.last = Instant::now();
+        let idle = state.count == 0;
+        drop(state);
+        if idle {
+            self.0.changed.notify_one();
+        }
+    }
+}

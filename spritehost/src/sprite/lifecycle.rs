@@ -1,0 +1,148 @@
+//! Transitions of a sprite, all under its lock.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use snapvm_protocol::sprites::SpriteStatus;
+
+use super::{Awake, Boot, Phase, Sprite, SpriteError};
+use crate::guest::lock;
+
+/// After a failure to freeze, the next try.
+const RETRY: Duration = Duration::from_secs(5);
+
+impl Sprite {
+    /// Wakes the sprite if it sleeps, and keeps it awake as long as the answer lives.
+    pub async fn awake(self: &Arc<Self>) -> Result<Awake, SpriteError> {
+        let sprite = self.clone();
+        // In a task of its own: a caller who goes away must not leave half a boot behind.
+        let waking = tokio::spawn(async move { sprite.wake().await });
+        waking.await.map_err(|_| SpriteError::Stopped)?
+    }
+
+    async fn wake(self: &Arc<Self>) -> Result<Awake, SpriteError> {
+        let mut phase = self.phase.lock().await;
+        let boot = match &*phase {
+            Phase::Gone => return Err(SpriteError::Gone),
+            Phase::Running(boot) => boot.clone(),
+            Phase::Warm(boot, _) => {
+                boot.thaw()?;
+                boot.clone()
+            }
+            Phase::Cold => {
+                let started = Instant::now();
+                let boot = Boot::start(self).await?;
+                tokio::spawn(watch_death(self.clone(), boot.clone()));
+                tracing::info!(sprite = lock(&self.record).name, elapsed = ?started.elapsed(), "booted");
+                boot
+            }
+        };
+        if !matches!(*phase, Phase::Running(_)) {
+            *phase = Phase::Running(boot.clone());
+            self.set_status(SpriteStatus::Running);
+            lock(&self.record).last_running_at = Some(crate::clock::now());
+        }
+        Ok(Awake { boot, guard: self.activity.enter() })
+    }
+
+    /// Ends the boot, if there is one.
+    pub async fn put_away(self: &Arc<Self>, in_order: bool) {
+        let mut phase = self.phase.lock().await;
+        if matches!(*phase, Phase::Gone) {
+            return;
+        }
+        let old = std::mem::replace(&mut *phase, Phase::Cold);
+        self.end(old, in_order).await;
+    }
+
+    /// Ends the boot for good.
+    pub async fn retire(self: &Arc<Self>) {
+        self.gone.cancel();
+        let mut phase = self.phase.lock().await;
+        let old = std::mem::replace(&mut *phase, Phase::Gone);
+        self.end(old, false).await;
+        crate::container::clear(&self.shared.runtime.join("s").join(&lock(&self.record).name));
+        self.activity.touch();
+    }
+
+    /// Ends what a phase holds; with the lock held.
+    async fn end(&self, phase: Phase, in_order: bool) {
+        match phase {
+            Phase::Running(boot) => boot.end(in_order).await,
+            Phase::Warm(boot, _) if in_order => {
+                let _ = boot.thaw();
+                boot.end(true).await;
+            }
+            Phase::Warm(boot, _) => boot.end(false).await,
+            Phase::Cold | Phase::Gone => {}
+        }
+        self.tasks.clear_all();
+        self.set_status(SpriteStatus::Cold);
+    }
+
+    /// Freezes or drops what has been idle long enough; returns when to look again, if something can change without
+    /// anybody saying so.
+    async fn settle(self: &Arc<Self>) -> Option<Instant> {
+        let mut phase = self.phase.lock().await;
+        let now = Instant::now();
+        let (warm_after, cold_after) = (self.shared.options.warm_after, self.shared.options.cold_after);
+        match &*phase {
+            Phase::Cold | Phase::Gone => None,
+            Phase::Running(boot) => {
+                let idle_since = self.activity.idle_since()?;
+                let due = self.tasks.until().map_or(idle_since, |end| end.max(idle_since)) + warm_after;
+                if due > now {
+                    return Some(due);
+                }
+                if let Err(error) = boot.freeze().await {
+                    tracing::error!(%error, sprite = lock(&self.record).name, "freezing");
+                    return Some(now + RETRY);
+                }
+                *phase = Phase::Warm(boot.clone(), now);
+                self.set_status(SpriteStatus::Warm);
+                Some(now + cold_after)
+            }
+            Phase::Warm(_, since) => {
+                let due = *since + cold_after;
+                if due > now {
+                    return Some(due);
+                }
+                let old = std::mem::replace(&mut *phase, Phase::Cold);
+                self.end(old, false).await;
+                None
+            }
+        }
+    }
+}
+
+/// Freezes and drops a sprite in its time, until it is deleted.
+pub(super) async fn watch_idleness(sprite: Arc<Sprite>) {
+    while !sprite.is_gone() {
+        let next = sprite.settle().await;
+        let until = async {
+            match next {
+                Some(next) => tokio::time::sleep_until(next.into()).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = until => {}
+            () = sprite.activity.changed.notified() => {}
+        }
+    }
+}
+
+/// Makes a sprite cold when its process 1 dies by itself.
+async fn watch_death(sprite: Arc<Sprite>, boot: Arc<Boot>) {
+    tokio::select! {
+        () = boot.link.closed.cancelled() => {}
+        () = boot.over.cancelled() => return,
+    }
+    let mut phase = sprite.phase.lock().await;
+    let is_it = matches!(&*phase, Phase::Running(now) | Phase::Warm(now, _) if Arc::ptr_eq(now, &boot));
+    if is_it {
+        tracing::warn!(sprite = lock(&sprite.record).name, "process 1 is gone; the sprite is cold now");
+        let old = std::mem::replace(&mut *phase, Phase::Cold);
+        sprite.end(old, false).await;
+    }
+}
