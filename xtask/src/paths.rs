@@ -1,18 +1,20 @@
 //! Where things are in the repository. Everything that is built, downloaded or kept goes into ignored folders.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// The root of the repository.
 ///
-/// Asked of the environment first, because Cargo sets it when it runs a program and a moved checkout may reuse an old
-/// binary; the folder this crate was compiled in is the fallback.
+/// Cargo says at run time which package it runs; the folder that this crate was compiled in is only the fallback,
+/// since several checkouts may share a target folder.
 #[must_use]
 pub fn root() -> PathBuf {
     if let Some(root) = std::env::var_os("SNAPVM_ROOT") {
         return PathBuf::from(root);
     }
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    here.parent().unwrap_or(here).to_path_buf()
+    let compiled = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    let here = std::env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| compiled.clone(), PathBuf::from);
+    let root = here.ancestors().find(|folder| folder.join("xtask/Cargo.toml").is_file());
+    root.or(compiled.parent()).unwrap_or(&compiled).to_path_buf()
 }
 
 /// State that the tasks keep between runs: databases, the base image, assets, stamps.

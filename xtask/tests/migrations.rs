@@ -1,5 +1,7 @@
 //! Migrations against a real Postgres.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::path::Path;
 
 use xtask::database::connect::connect;
