@@ -1,0 +1,153 @@
+//! What the agent is told at its start: variables of its service definition, and `--listen` for tests.
+//!
+//! Nothing here is secret. The intervals are fixed in production; tests shorten them through one hidden variable.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::Deserialize;
+use snapvm_protocol::agent::{DEAD_SECONDS, PING_SECONDS, environment};
+use snapvm_protocol::hosts::AGENT_PORT;
+use snapvm_protocol::ids::MachineId;
+use snapvm_protocol::tickets::Verifier;
+
+use crate::dial::Origin;
+
+/// Overrides the guest socket's path.
+const GUEST_SOCKET: &str = "SNAPVM_GUEST_SOCKET";
+/// Shortens intervals: a JSON object of [`Timings`], for tests.
+const TIMINGS: &str = "SNAPVM_TEST_TIMINGS";
+/// Makes the agent reap orphans although it is not process 1, for tests.
+const SUBREAPER: &str = "SNAPVM_TEST_SUBREAPER";
+
+/// Everything the agent is told.
+#[derive(Debug)]
+pub struct Configuration {
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// The machine it is in.
+    pub machine: MachineId,
+    /// The machine's generation when the agent was delivered.
+    pub generation: u32,
+    /// Where to dial.
+    pub origin: Origin,
+    /// The platform's public key.
+    pub platform: Verifier,
+    /// The runtime's socket in the guest.
+    pub guest_socket: PathBuf,
+    /// Intervals.
+    pub timings: Timings,
+    /// Whether to adopt and reap orphans.
+    pub subreaper: bool,
+}
+
+/// Intervals in milliseconds.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Timings {
+    /// Between two pings, and between two looks at everything that changes slowly.
+    pub tick: u64,
+    /// Silence after which a socket is dead.
+    pub dead: u64,
+    /// Absence of the control socket after which no app request is taken.
+    pub gone: u64,
+    /// Between two renewals of the task.
+    pub renew: u64,
+    /// How late a tick may come before it means that the machine stood still.
+    pub late: u64,
+    /// Grace between TERM and KILL for services.
+    pub grace: u64,
+    /// The first back-off of a service.
+    pub service_backoff: u64,
+    /// How long an app may take to start its answer.
+    pub response: u64,
+}
+
+impl Default for Timings {
+    fn default() -> Self {
+        Self {
+            tick: PING_SECONDS * 1000,
+            dead: DEAD_SECONDS * 1000,
+            gone: 30_000,
+            renew: 300_000,
+            late: 10_000,
+            grace: 10_000,
+            service_backoff: 500,
+            response: 60_000,
+        }
+    }
+}
+
+impl Timings {
+    /// How long an app may take to start its answer.
+    #[must_use]
+    pub fn response(&self) -> Duration {
+        Duration::from_millis(self.response)
+    }
+
+    /// Between two ticks.
+    #[must_use]
+    pub fn tick(&self) -> Duration {
+        Duration::from_millis(self.tick)
+    }
+
+    /// Silence after which a socket is dead.
+    #[must_use]
+    pub fn dead(&self) -> Duration {
+        Duration::from_millis(self.dead)
+    }
+}
+
+/// What is wrong with what the agent was told.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigurationError {
+    /// A variable is missing.
+    #[error("{0} is not set")]
+    Missing(&'static str),
+    /// A variable cannot be read.
+    #[error("{0} is malformed")]
+    Malformed(&'static str),
+    /// An argument is unknown or incomplete.
+    #[error("usage: agent [--listen ADDRESS:PORT]")]
+    Usage,
+}
+
+impl Configuration {
+    /// Reads arguments (without the program's name) and variables.
+    ///
+    /// # Errors
+    /// See [`ConfigurationError`].
+    pub fn read(mut arguments: impl Iterator<Item = String>) -> Result<Self, ConfigurationError> {
+        let mut listen = SocketAddr::from(([0, 0, 0, 0], AGENT_PORT));
+        while let Some(argument) = arguments.next() {
+            match argument.as_str() {
+                "--listen" => {
+                    let value = arguments.next().ok_or(ConfigurationError::Usage)?;
+                    listen = value.parse().map_err(|_| ConfigurationError::Usage)?;
+                }
+                _ => return Err(ConfigurationError::Usage),
+            }
+        }
+        let timings = match std::env::var(TIMINGS) {
+            Ok(text) => serde_json::from_str(&text).map_err(|_| ConfigurationError::Malformed(TIMINGS))?,
+            Err(_) => Timings::default(),
+        };
+        Ok(Self {
+            listen,
+            machine: parsed(environment::MACHINE, |text| text.parse().ok())?,
+            generation: parsed(environment::GENERATION, |text| text.parse().ok())?,
+            origin: parsed(environment::DIAL_ORIGIN, Origin::parse)?,
+            platform: parsed(environment::PLATFORM_KEY, |text| Verifier::from_text(text).ok())?,
+            guest_socket: std::env::var_os(GUEST_SOCKET)
+                .map_or_else(|| PathBuf::from("/.sprite/api.sock"), PathBuf::from),
+            timings,
+            subreaper: std::env::var_os(SUBREAPER).is_some(),
+        })
+    }
+}
+
+fn parsed<T>(name: &'static str, read: impl FnOnce(&str) -> Option<T>) -> Result<T, ConfigurationError> {
+    let text = std::env::var(name).map_err(|_| ConfigurationError::Missing(name))?;
+    read(&text).ok_or(ConfigurationError::Malformed(name))
+}

@@ -1,0 +1,41 @@
+//! What each message of the object does.
+
+use std::rc::Rc;
+
+use snapvm_protocol::agent::{ToAgent, ToObject, WokeBy};
+
+use crate::agent::Agent;
+use crate::clock::Reading;
+use crate::sleep;
+
+/// Does what a message says; whether it was the word to sleep, so that the socket is to be closed.
+pub(super) async fn take(agent: &Rc<Agent>, message: ToAgent, woke: WokeBy) -> bool {
+    match message {
+        ToAgent::Welcome { now_ms, pass, epoch, idle_seconds, services, terminals, .. } => {
+            agent.admission.borrow_mut().clock.is(now_ms, Reading::take());
+            *agent.link.pass.borrow_mut() = Some(pass);
+            agent.adopt_epoch(epoch);
+            agent.meter.borrow_mut().set_idle_seconds(idle_seconds);
+            agent.link.established();
+            // A sleep that was being prepared went with the socket it was ordered on.
+            sleep::cancel(agent, None);
+            agent.services.replace(agent, services);
+            agent.services.wake(woke);
+            agent.terminals.reconcile(agent, terminals);
+            let names = agent.tasks.reported();
+            if !names.is_empty() {
+                agent.link.send(ToObject::Tasks { names });
+            }
+        }
+        ToAgent::OpenTerminal(open) => agent.terminals.open(agent, &open),
+        ToAgent::CloseTerminal { session } => agent.terminals.close(session),
+        ToAgent::Services { services } => agent.services.replace(agent, services),
+        ToAgent::ServiceCommand { name, action } => agent.services.command(&name, action),
+        ToAgent::Epoch { epoch } => agent.adopt_epoch(epoch),
+        ToAgent::IdleTimeout { seconds } => agent.meter.borrow_mut().set_idle_seconds(seconds),
+        ToAgent::Sleep { sleep, kind, clear_tasks } => sleep::prepare(agent, sleep, kind, clear_tasks),
+        ToAgent::SleepGo { sleep } => return sleep::go(agent, sleep).await,
+        ToAgent::SleepCancel { sleep } => sleep::cancel(agent, Some(sleep)),
+    }
+    false
+}

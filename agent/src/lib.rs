@@ -1,0 +1,88 @@
+//! The agent: the native program inside every sprite. Terminals, services, app ingress.
+//!
+//! ```text
+//! platform ─HTTP on 8080─▶ http ─▶ ingress ─▶ apps on loopback
+//!    ▲ ▲                     └wake─▶ control ─▶ terminals, services, sleep
+//!    │ └────one socket per terminal──────────────────┘
+//!    └──────control socket────┘
+//! ```
+//!
+//! Invariants:
+//! * One thread and one timer while idle, so that a quiet machine may be paused.
+//! * No secret on disk; no ticket, cookie or terminal byte in the log.
+//! * It trusts the platform's public key and nothing else that comes over the network.
+//!
+//! Absent on purpose: any listener that hands out shells, any knowledge of accounts and organizations beyond an id
+//! on a connection, and anything that calls the platform's API.
+
+pub mod activity;
+pub mod admission;
+pub mod agent;
+pub mod clock;
+pub mod configuration;
+pub mod control;
+pub mod dial;
+pub mod guest;
+pub mod http;
+pub mod identity;
+pub mod ingress;
+pub mod journal;
+pub mod reaper;
+pub mod services;
+pub mod sleep;
+pub mod terminal;
+pub mod tick;
+
+use std::io;
+use std::rc::Rc;
+
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::{LocalSet, spawn_local};
+
+use crate::agent::{Agent, StartError};
+use crate::configuration::Configuration;
+
+/// Why the agent ended.
+#[derive(Debug, thiserror::Error)]
+pub enum AgentError {
+    /// The system refuses something the agent cannot be without.
+    #[error("{0}: {1}")]
+    System(&'static str, io::Error),
+    /// It cannot start.
+    #[error(transparent)]
+    Start(#[from] StartError),
+}
+
+/// Runs the agent until it is told to end.
+///
+/// # Errors
+/// See [`AgentError`].
+pub fn run(configuration: Configuration) -> Result<(), AgentError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        // For the digest, for sync and for names; each ends soon after.
+        .max_blocking_threads(2)
+        .build()
+        .map_err(|error| AgentError::System("no runtime", error))?;
+    LocalSet::new().block_on(&runtime, serve(configuration))
+}
+
+async fn serve(configuration: Configuration) -> Result<(), AgentError> {
+    let system = |what| move |error| AgentError::System(what, error);
+    let listener = TcpListener::bind(configuration.listen).await.map_err(system("the port cannot be had"))?;
+    let address = listener.local_addr().map_err(system("no address"))?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(system("no signals"))?;
+    reaper::start(configuration.subreaper);
+    let (agent, wakes) = Agent::new(configuration)?;
+    let digested = Rc::clone(&agent);
+    spawn_local(async move { digested.identity.digest().await.len() });
+    spawn_local(control::run(Rc::clone(&agent), wakes));
+    spawn_local(tick::run(Rc::clone(&agent)));
+    spawn_local(http::serve(Rc::clone(&agent), listener));
+    journal::note!("listens on {address}");
+    terminate.recv().await;
+    // The runtime stops the agent before it stops the machine: services get their chance to write their state.
+    agent.services.stop_for_sleep(snapvm_protocol::agent::SleepKind::Stop).await;
+    Ok(())
+}

@@ -1,0 +1,249 @@
+//! Services: processes that the agent starts, restarts and stops. The object sends the whole list at every change.
+//!
+//! The decisions are in [`lifecycle`]; here are processes, time and reports. One task per service waits for whatever
+//! is due next; nothing ticks while services just run.
+
+pub mod lifecycle;
+pub mod log;
+pub mod process;
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::time::Duration;
+
+use rustix::process::Signal;
+use snapvm_protocol::agent::{SleepKind, ToObject, WokeBy};
+use snapvm_protocol::services::{DesiredState, SERVICES_MAX, ServiceAction, ServiceDefinition, ServiceStatus};
+use tokio::sync::{Notify, watch};
+
+use crate::agent::Agent;
+use crate::clock::Reading;
+use crate::reaper::Own;
+use lifecycle::{Effect, Intervals, Lifecycle};
+use log::Log;
+
+/// All services, in the object's order.
+#[derive(Default)]
+pub struct Services {
+    list: RefCell<Vec<Rc<Service>>>,
+    /// Nothing is started between an ordered sleep's stops and its end.
+    sleeping: Cell<bool>,
+}
+
+struct Service {
+    life: RefCell<Lifecycle>,
+    log: Rc<Log>,
+    reported: RefCell<Option<ServiceStatus>>,
+    due_changed: Notify,
+    changed: watch::Sender<()>,
+    agent: std::rc::Weak<Agent>,
+}
+
+impl Services {
+    /// What each is doing, for Hello.
+    #[must_use]
+    pub fn statuses(&self) -> Vec<ServiceStatus> {
+        self.list.borrow().iter().map(|service| service.life.borrow().status(now())).collect()
+    }
+
+    /// Takes the complete list: what is not in it is stopped and forgotten.
+    pub fn replace(&self, agent: &Rc<Agent>, definitions: Vec<ServiceDefinition>) {
+        let known = self.list.take();
+        for service in &known {
+            let name = service.name();
+            if !definitions.iter().any(|definition| definition.name == name) {
+                service.change(|life| life.remove(now()));
+            }
+        }
+        let mut fresh = Vec::new();
+        let mut list: Vec<Rc<Service>> = Vec::new();
+        for definition in definitions.into_iter().take(SERVICES_MAX) {
+            if list.iter().any(|service| service.name() == definition.name) {
+                continue;
+            }
+            if let Some(service) = known.iter().find(|service| service.name() == definition.name) {
+                list.push(Rc::clone(service));
+                service.change(|life| life.define(definition, now()));
+                continue;
+            }
+            let service = Service::new(agent, definition);
+            fresh.push(Rc::clone(&service));
+            list.push(service);
+        }
+        // One that is being stopped keeps its place until it is gone, so that the same name is not started beside it.
+        list.extend(known.into_iter().filter(|old| old.is_leaving()));
+        *self.list.borrow_mut() = list;
+        for service in fresh {
+            let is_up = service.life.borrow().definition.desired == DesiredState::Up;
+            if is_up && !self.sleeping.get() {
+                service.change(|life| life.command(ServiceAction::Start, now()));
+            } else {
+                service.report();
+            }
+        }
+    }
+
+    /// Does something to one service now.
+    pub fn command(&self, name: &str, action: ServiceAction) {
+        let service = self.list.borrow().iter().find(|service| service.name() == name).cloned();
+        if let Some(service) = service {
+            service.change(|life| life.command(action, now()));
+        }
+    }
+
+    /// After a Welcome: starts what should be running and is not.
+    pub fn wake(&self, woke: WokeBy) {
+        self.sleeping.set(false);
+        for service in self.all() {
+            match woke {
+                WokeBy::Boot | WokeBy::Thaw => service.change(|life| life.wake(now())),
+                WokeBy::Redial => service.change(|life| life.resume(now())),
+            }
+        }
+    }
+
+    /// Stops what an ordered sleep of this kind stops; returns when that is done.
+    pub async fn stop_for_sleep(&self, kind: SleepKind) {
+        self.sleeping.set(true);
+        let mut stopping = Vec::new();
+        for service in self.all() {
+            service.change(|life| life.prepare_sleep(kind, now()));
+            let stops = kind == SleepKind::Stop || service.stops_at_sleep();
+            if stops {
+                stopping.push(service);
+            }
+        }
+        for service in stopping {
+            let mut changed = service.changed.subscribe();
+            // The sender lives in the service.
+            let _ = changed.wait_for(|()| service.life.borrow().is_still()).await;
+        }
+    }
+
+    /// The sleep was called off.
+    pub fn resume(&self) {
+        self.sleeping.set(false);
+        for service in self.all() {
+            service.change(|life| life.resume(now()));
+        }
+    }
+
+    fn all(&self) -> Vec<Rc<Service>> {
+        self.list.borrow().clone()
+    }
+
+    fn forget(&self, gone: &Rc<Service>) {
+        self.list.borrow_mut().retain(|service| !Rc::ptr_eq(service, gone));
+    }
+}
+
+impl Service {
+    fn new(agent: &Rc<Agent>, definition: ServiceDefinition) -> Rc<Self> {
+        let intervals = Intervals { grace: agent.timings.grace, backoff: agent.timings.service_backoff };
+        let service = Rc::new(Self {
+            log: Log::new(&definition.name),
+            life: RefCell::new(Lifecycle::new(definition, intervals)),
+            reported: RefCell::new(None),
+            due_changed: Notify::new(),
+            changed: watch::Sender::new(()),
+            agent: Rc::downgrade(agent),
+        });
+        tokio::task::spawn_local(Rc::clone(&service).watch());
+        service
+    }
+
+    fn name(&self) -> String {
+        self.life.borrow().definition.name.clone()
+    }
+
+    fn stops_at_sleep(&self) -> bool {
+        self.life.borrow().definition.at_sleep == snapvm_protocol::services::AtSleep::Stop
+    }
+
+    fn is_leaving(&self) -> bool {
+        let life = self.life.borrow();
+        life.is_removed() && !life.is_gone()
+    }
+
+    /// Changes the state, does what follows, reports it.
+    fn change(self: &Rc<Self>, change: impl FnOnce(&mut Lifecycle) -> Option<Effect>) {
+        let mut effect = change(&mut self.life.borrow_mut());
+        while let Some(todo) = effect.take() {
+            match todo {
+                Effect::Spawn => effect = self.spawn(),
+                Effect::Terminate(group) => {
+                    process::signal(group, Signal::TERM);
+                    // A stopped process takes it only when it goes on.
+                    process::signal(group, Signal::CONT);
+                }
+                Effect::Kill(group) => process::signal(group, Signal::KILL),
+            }
+        }
+        self.report();
+        self.due_changed.notify_one();
+        self.changed.send_replace(());
+    }
+
+    fn spawn(self: &Rc<Self>) -> Option<Effect> {
+        let definition = self.life.borrow().definition.clone();
+        let spawned = self.log.pipe().and_then(|output| process::spawn(&definition, output));
+        let pid = spawned.as_ref().ok().and_then(tokio::process::Child::id);
+        match (spawned, pid) {
+            (Ok(mut child), Some(pid)) => {
+                let (own, service) = (Own::register(pid), Rc::clone(self));
+                tokio::task::spawn_local(async move {
+                    let status = child.wait().await;
+                    drop(own);
+                    let exit = status.map_or(lifecycle::Exit::Code(-1), process::exit_of);
+                    let group_lives = process::group_lives(pid);
+                    service.change(|life| life.exited(exit, group_lives, now()));
+                });
+                self.life.borrow_mut().spawned(pid, now())
+            }
+            (Err(error), _) => {
+                self.life.borrow_mut().unspawnable(format!("could not be started: {error}"), now());
+                None
+            }
+            (Ok(_), None) => None,
+        }
+    }
+
+    fn report(&self) {
+        let status = self.life.borrow().status(now());
+        if self.reported.borrow().as_ref() != Some(&status) {
+            *self.reported.borrow_mut() = Some(status.clone());
+            if let Some(agent) = self.agent.upgrade() {
+                agent.link.send(ToObject::Service(status));
+            }
+        }
+    }
+
+    /// Waits for whatever is due, until the service was removed and is gone.
+    async fn watch(self: Rc<Self>) {
+        while !self.life.borrow().is_gone() {
+            let due = self.life.borrow().due(now());
+            match due {
+                None => self.due_changed.notified().await,
+                Some(due) => {
+                    let wait = Duration::from_millis(due.saturating_sub(now()));
+                    tokio::select! {
+                        () = self.due_changed.notified() => continue,
+                        () = tokio::time::sleep(wait) => {}
+                    }
+                    let orphaned = self.life.borrow().orphaned_group();
+                    if orphaned.is_some_and(|group| !process::group_lives(group)) {
+                        self.change(|life| life.group_gone(now()));
+                    }
+                    self.change(|life| life.tick(now()));
+                }
+            }
+        }
+        if let Some(agent) = self.agent.upgrade() {
+            agent.services.forget(&self);
+        }
+    }
+}
+
+fn now() -> u64 {
+    Reading::take().boot
+}

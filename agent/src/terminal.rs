@@ -1,0 +1,128 @@
+//! Terminal sessions: shells that outlive browser tabs and sockets.
+//!
+//! ```text
+//! shell ⇄ pty ⇄ session (stream: ring, clients, input numbers) ⇄ socket ⇄ TerminalSession object ⇄ browsers
+//! ```
+//!
+//! Invariants: a session has at most one shell in its life; its last output is in the ring before its end is told;
+//! a shell is only ended by order, never because a socket or an answer got lost.
+//!
+//! Absent on purpose: snapshots of the screen (the object keeps those), and any reading of what the bytes mean.
+
+pub mod client;
+pub mod coalesce;
+pub mod input;
+pub mod pty;
+pub mod ring;
+pub mod session;
+pub mod socket;
+pub mod stream;
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::Duration;
+
+use snapvm_protocol::agent::{OpenTerminal, TerminalEnd, TerminalStatus, ToObject};
+use snapvm_protocol::ids::TerminalId;
+
+use crate::agent::Agent;
+use session::Session;
+
+/// How long an ordered sleep waits for clients to take the last output.
+const FLUSH_PATIENCE: Duration = Duration::from_secs(2);
+
+/// All sessions.
+#[derive(Default)]
+pub struct Terminals(RefCell<BTreeMap<TerminalId, Rc<Session>>>);
+
+impl Terminals {
+    /// Shells that run, for Hello.
+    #[must_use]
+    pub fn statuses(&self) -> Vec<TerminalStatus> {
+        let is_alive = |session: &&Rc<Session>| session.end().is_none();
+        self.0.borrow().values().filter(is_alive).map(|session| session.status()).collect()
+    }
+
+    fn all(&self) -> Vec<Rc<Session>> {
+        self.0.borrow().values().cloned().collect()
+    }
+
+    fn get(&self, session: TerminalId) -> Option<Rc<Session>> {
+        self.0.borrow().get(&session).cloned()
+    }
+
+    /// The sessions that the object says should exist. A shell of any other session belongs to nobody: it was closed
+    /// while nobody could say so here.
+    pub fn reconcile(&self, agent: &Rc<Agent>, wanted: Vec<OpenTerminal>) {
+        for session in self.all() {
+            if !wanted.iter().any(|open| open.session == session.id) {
+                self.close(session.id);
+            }
+        }
+        for open in wanted {
+            self.open(agent, &open);
+        }
+    }
+
+    /// Starts a session's shell if it has none and may, and dials its socket.
+    pub fn open(&self, agent: &Rc<Agent>, open: &OpenTerminal) {
+        if let Some(session) = self.get(open.session) {
+            match session.end() {
+                Some(end) => agent.link.send(ToObject::TerminalEnded { session: open.session, end }),
+                None if open.fresh => agent.link.send(ToObject::TerminalStarted(session.status())),
+                None => {}
+            }
+            session.connect(agent);
+            return;
+        }
+        if !open.fresh {
+            agent.link.send(ToObject::TerminalEnded { session: open.session, end: TerminalEnd::Lost });
+            return;
+        }
+        match Session::start(agent, open) {
+            Ok(session) => {
+                self.0.borrow_mut().insert(open.session, Rc::clone(&session));
+                agent.link.send(ToObject::TerminalStarted(session.status()));
+                session.connect(agent);
+            }
+            Err(error) => {
+                let error = error.to_string();
+                agent.link.send(ToObject::TerminalFailed { session: open.session, error });
+            }
+        }
+    }
+
+    /// Ends a session's shell and forgets the session once its end has been told.
+    pub fn close(&self, session: TerminalId) {
+        let Some(session) = self.0.borrow_mut().remove(&session) else { return };
+        tokio::task::spawn_local(async move {
+            session.hang_up().await;
+            session.delivered(FLUSH_PATIENCE).await;
+            session.disconnect(1000);
+            session.forget();
+        });
+    }
+
+    /// Ends every shell, for a stop; their sessions stay for those who look at them until the sockets close.
+    pub async fn end_all(&self) {
+        let sessions = self.all();
+        futures_util::future::join_all(sessions.iter().map(|session| session.hang_up())).await;
+    }
+
+    /// Waits until clients have been sent everything.
+    pub async fn flush(&self) {
+        let sessions = self.all();
+        futures_util::future::join_all(sessions.iter().map(|session| session.delivered(FLUSH_PATIENCE))).await;
+    }
+
+    /// Closes every session's socket with this code.
+    pub async fn disconnect(&self, code: u16) {
+        let sessions = self.all();
+        for session in &sessions {
+            session.disconnect(code);
+        }
+        futures_util::future::join_all(sessions.iter().map(|session| session.disconnected())).await;
+        self.0.borrow_mut().retain(|_, session| session.end().is_none());
+    }
+}

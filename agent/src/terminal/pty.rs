@@ -1,0 +1,133 @@
+//! A shell on a pseudo-terminal: starting it, its bytes, its size, its end.
+//!
+//! The child is a session leader whose controlling terminal is the slave; the master is non-blocking. Linux hands
+//! out what is buffered and then `EIO` when the last slave is closed, so output is read up to that.
+
+use std::io;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::path::PathBuf;
+
+use rustix::process::{Pid, Signal};
+use rustix::termios::Winsize;
+use tokio::io::unix::AsyncFd;
+use tokio::process::Child;
+
+/// The master side.
+pub struct Master(AsyncFd<OwnedFd>);
+
+/// What one read brought.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Read {
+    /// This many bytes.
+    Bytes(usize),
+    /// Nothing now.
+    Empty,
+    /// Nobody holds the slave any more.
+    Hangup,
+}
+
+/// A shell could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// No terminal, or no process.
+    #[error("the shell could not be started: {0}")]
+    Pty(#[from] pty_process::Error),
+    /// The terminal cannot be watched.
+    #[error("the terminal could not be opened: {0}")]
+    Watch(#[from] io::Error),
+}
+
+/// Starts a login shell.
+///
+/// # Errors
+/// See [`StartError`].
+pub fn start(columns: u16, rows: u16) -> Result<(Master, Child), StartError> {
+    let (pty, slave) = pty_process::open()?;
+    pty.resize(pty_process::Size::new(rows, columns))?;
+    let home = crate::guest::home();
+    let mut command = pty_process::Command::new(shell()).arg("-l").env("TERM", "xterm-256color");
+    for (name, value) in crate::guest::environment() {
+        command = command.env(name, value);
+    }
+    for name in crate::guest::private_variables() {
+        command = command.env_remove(name);
+    }
+    command = command.env("COLORTERM", "truecolor").env("TERM_PROGRAM", "snapvm").env("LANG", "C.UTF-8");
+    if home.is_dir() {
+        command = command.current_dir(&home);
+    }
+    // A descriptor of our own: the crate's halves do not say when a read would block.
+    let master = pty.as_fd().try_clone_to_owned()?;
+    drop(pty);
+    let child = command.spawn(slave)?;
+    Ok((Master(register(master)?), child))
+}
+
+/// Has the runtime watch a descriptor.
+fn register(descriptor: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+    #[expect(unsafe_code, reason = "the only way to watch a descriptor that is neither a socket nor a pipe")]
+    // SAFETY: the descriptor is owned by what is registered, so it stays the same open file until that is dropped.
+    let registered = unsafe { AsyncFd::register(descriptor) };
+    Ok(registered?)
+}
+
+fn shell() -> PathBuf {
+    let named = std::env::var_os("SHELL").map(PathBuf::from).filter(|path| path.is_file());
+    let fallback = || ["/bin/bash", "/bin/sh"].map(PathBuf::from).into_iter().find(|path| path.is_file());
+    named.or_else(fallback).unwrap_or_else(|| PathBuf::from("/bin/sh"))
+}
+
+impl Master {
+    /// Waits for output.
+    ///
+    /// # Errors
+    /// When the terminal cannot be watched any more.
+    pub async fn readable(&self) -> io::Result<()> {
+        self.0.readable().await.map(|mut guard| guard.retain_ready())
+    }
+
+    /// Reads what is there.
+    pub fn read(&self, room: &mut [u8]) -> Read {
+        let read = self.0.try_io(tokio::io::Interest::READABLE, |master| Ok(rustix::io::read(master, &mut *room)?));
+        match read {
+            Ok(0) => Read::Hangup,
+            Ok(length) => Read::Bytes(length),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Read::Empty,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Read::Bytes(0),
+            Err(_) => Read::Hangup,
+        }
+    }
+
+    /// Writes all of `bytes`.
+    ///
+    /// # Errors
+    /// When nobody holds the slave any more.
+    pub async fn write(&self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            let mut guard = self.0.writable().await?;
+            match guard.try_io(|master| Ok(rustix::io::write(master, bytes)?)) {
+                Ok(Ok(length)) => bytes = bytes.get(length..).unwrap_or_default(),
+                Ok(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
+                Ok(Err(error)) => return Err(error),
+                Err(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Sets the size; the foreground process group gets SIGWINCH if it changed.
+    pub fn resize(&self, (columns, rows): (u16, u16)) {
+        let size = Winsize { ws_col: columns, ws_row: rows, ws_xpixel: 0, ws_ypixel: 0 };
+        // Fails only when the terminal is gone, which reading tells better.
+        let _ = rustix::termios::tcsetwinsize(self.0.get_ref(), size);
+    }
+
+    /// Signals the shell's process group and the one in the foreground.
+    pub fn signal(&self, leader: Option<Pid>, signal: Signal) {
+        let foreground = rustix::termios::tcgetpgrp(self.0.get_ref()).ok();
+        for group in [leader, foreground.filter(|group| Some(*group) != leader)].into_iter().flatten() {
+            // It may be gone already.
+            let _ = rustix::process::kill_process_group(group, signal);
+        }
+    }
+}

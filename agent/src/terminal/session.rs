@@ -1,0 +1,358 @@
+//! One session: its shell, its stream, and the tasks between them.
+//!
+//! ```text
+//! read_output: pty → ring → publish ─changed─▶ socket        write_input: pending → pty → written ─changed─▶ socket
+//! ```
+//!
+//! Input and output are independent, so that an interrupt reaches a shell whose output nobody takes.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::ExitStatus;
+use std::rc::Rc;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal};
+use snapvm_protocol::agent::{OpenTerminal, TerminalEnd, TerminalStatus, ToObject};
+use snapvm_protocol::ids::TerminalId;
+use snapvm_protocol::terminal::{Frame, OUTPUT_MAX};
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep_until, timeout};
+
+use super::coalesce::Coalescer;
+use super::pty::{self, Master, Read, StartError};
+use super::socket;
+use super::stream::{Applied, PENDING_MAX, Stream};
+use crate::agent::Agent;
+use crate::reaper::Own;
+
+/// How long output may follow its shell's end: a process in the background may hold the terminal for ever.
+const DRAIN: Duration = Duration::from_millis(500);
+/// Between HUP and KILL.
+const GRACE: Duration = Duration::from_millis(500);
+/// How long a closing socket may take.
+const CLOSING: Duration = Duration::from_secs(2);
+/// How long clients may take for a shell's last output before its end is told to the object.
+const LAST_OUTPUT: Duration = Duration::from_secs(5);
+
+/// A session.
+pub struct Session {
+    /// Its id.
+    pub id: TerminalId,
+    /// Its stream.
+    pub stream: RefCell<Stream>,
+    /// Something changed that clients may have to hear.
+    pub changed: Notify,
+    master: Master,
+    leader: Option<Pid>,
+    pending: RefCell<Pending>,
+    more_input: Notify,
+    room: Notify,
+    exit: watch::Sender<Option<TerminalEnd>>,
+    progress: watch::Sender<()>,
+    forgotten: watch::Sender<bool>,
+    link: RefCell<Option<Link>>,
+    size: Cell<(u16, u16)>,
+}
+
+/// The socket's task, and what it is told.
+struct Link {
+    order: watch::Sender<socket::Order>,
+    task: JoinHandle<()>,
+}
+
+#[derive(Default)]
+struct Pending {
+    inputs: VecDeque<(String, u32, Vec<u8>)>,
+    bytes: usize,
+}
+
+impl Session {
+    /// Starts a session's shell.
+    ///
+    /// # Errors
+    /// See [`StartError`].
+    pub fn start(agent: &Rc<Agent>, open: &OpenTerminal) -> Result<Rc<Self>, StartError> {
+        let epoch = crate::identity::random::<8>().map_or(1, u64::from_be_bytes) & ((1 << 53) - 1);
+        let stream = Stream::new(open.session, epoch, open.columns, open.rows);
+        let size = stream.size();
+        let (master, mut child) = pty::start(size.0, size.1)?;
+        let own = child.id().map(Own::register);
+        let session = Rc::new(Self {
+            id: open.session,
+            stream: RefCell::new(stream),
+            changed: Notify::new(),
+            master,
+            leader: child.id().and_then(|pid| Pid::from_raw(pid.cast_signed())),
+            pending: RefCell::default(),
+            more_input: Notify::new(),
+            room: Notify::new(),
+            exit: watch::Sender::new(None),
+            progress: watch::Sender::new(()),
+            forgotten: watch::Sender::new(false),
+            link: RefCell::new(None),
+            size: Cell::new(size),
+        });
+        let of = Rc::clone(&session);
+        tokio::task::spawn_local(async move {
+            let end = child.wait().await.map_or(TerminalEnd::Lost, end_of);
+            drop(own);
+            of.exit.send_replace(Some(end));
+        });
+        tokio::task::spawn_local(Rc::clone(&session).read_output(Rc::clone(agent)));
+        tokio::task::spawn_local(Rc::clone(&session).write_input());
+        Ok(session)
+    }
+
+    /// For Hello and `TerminalStarted`.
+    #[must_use]
+    pub fn status(&self) -> TerminalStatus {
+        self.stream.borrow().status()
+    }
+
+    /// How the shell ended, once its last output is in the ring.
+    #[must_use]
+    pub fn end(&self) -> Option<TerminalEnd> {
+        self.stream.borrow().end()
+    }
+
+    async fn read_output(self: Rc<Self>, agent: Rc<Agent>) {
+        let mut coalescer = Coalescer::default();
+        let mut exit = self.exit.subscribe();
+        let mut exited: Option<(TerminalEnd, Instant)> = None;
+        loop {
+            let held_up = exited.is_none() && self.stream.borrow().is_held_up();
+            let due = coalescer.due();
+            let mut hangup = false;
+            tokio::select! {
+                biased;
+                () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => self.publish(&mut coalescer),
+                _ = exit.changed(), if exited.is_none() => {
+                    exited = exit.borrow_and_update().map(|end| (end, Instant::now() + DRAIN));
+                }
+                () = sleep_until(exited.map_or_else(Instant::now, |(_, until)| until)), if exited.is_some() => {
+                    hangup = true;
+                }
+                ready = self.master.readable(), if !held_up => {
+                    hangup = ready.is_err() || self.read(&agent, &mut coalescer);
+                    if coalescer.due().is_none() {
+                        // Bulk output must not keep the socket's task from sending it.
+                        tokio::task::yield_now().await;
+                    }
+                }
+                () = self.room.notified(), if held_up => {}
+            }
+            if hangup {
+                break;
+            }
+        }
+        let end = match exited {
+            Some((end, _)) => end,
+            // It closed its terminal and lives on; what it does now cannot be seen.
+            None => exit.wait_for(Option::is_some).await.ok().and_then(|end| *end).unwrap_or(TerminalEnd::Lost),
+        };
+        self.stream.borrow_mut().ended(end);
+        self.tell();
+        self.more_input.notify_one();
+        self.delivered(LAST_OUTPUT).await;
+        agent.link.send(ToObject::TerminalEnded { session: self.id, end });
+        self.discard().await;
+    }
+
+    /// Reads until there is nothing or a frame is full; whether the terminal was hung up.
+    fn read(&self, agent: &Agent, coalescer: &mut Coalescer) -> bool {
+        let mut stream = self.stream.borrow_mut();
+        let (mut most, mut hangup) = (OUTPUT_MAX, false);
+        while most > 0 {
+            match self.master.read(stream.ring.room(most)) {
+                Read::Bytes(length) => {
+                    stream.ring.commit(length);
+                    most = most.saturating_sub(length.max(1));
+                }
+                Read::Empty => break,
+                Read::Hangup => {
+                    hangup = true;
+                    break;
+                }
+            }
+        }
+        let held = stream.held();
+        drop(stream);
+        if held > 0 {
+            agent.activity("terminal");
+            if hangup || coalescer.read(Instant::now(), held, OUTPUT_MAX as u64) {
+                self.publish(coalescer);
+            }
+        }
+        hangup
+    }
+
+    fn publish(&self, coalescer: &mut Coalescer) {
+        coalescer.flush(Instant::now());
+        self.stream.borrow_mut().publish();
+        self.tell();
+    }
+
+    /// After the end: takes what processes in the background still write, so that they are not blocked.
+    async fn discard(&self) {
+        let reading = async {
+            let mut scratch = [0; 4096];
+            while self.master.readable().await.is_ok() && self.master.read(&mut scratch) != Read::Hangup {}
+        };
+        let mut forgotten = self.forgotten.subscribe();
+        tokio::select! {
+            () = reading => {}
+            // Closing the terminal hangs up whoever still holds it.
+            _ = forgotten.wait_for(|forgotten| *forgotten) => {}
+        }
+    }
+
+    /// Nobody will ask for the session again.
+    pub fn forget(&self) {
+        self.forgotten.send_replace(true);
+    }
+
+    async fn write_input(self: Rc<Self>) {
+        loop {
+            let next = self.pending.borrow_mut().inputs.pop_front();
+            let Some((key, number, bytes)) = next else {
+                if self.end().is_some() {
+                    return;
+                }
+                self.more_input.notified().await;
+                continue;
+            };
+            let written = tokio::select! {
+                written = self.master.write(&bytes) => written.is_ok(),
+                () = self.over() => false,
+            };
+            let length = bytes.len();
+            {
+                let mut pending = self.pending.borrow_mut();
+                pending.bytes = pending.bytes.saturating_sub(length);
+            }
+            if written {
+                self.stream.borrow_mut().written(&key, number);
+            } else {
+                self.stream.borrow_mut().refused(&key, number);
+                self.pending.borrow_mut().inputs.clear();
+                return;
+            }
+            self.tell();
+        }
+    }
+
+    /// Takes one frame of a client.
+    pub fn receive(&self, agent: &Agent, client: u32, frame: Frame<'_>) {
+        let size = {
+            let mut stream = self.stream.borrow_mut();
+            if let Applied::Input { key, number, bytes } = stream.receive(client, frame) {
+                let mut pending = self.pending.borrow_mut();
+                if pending.bytes.saturating_add(bytes.len()) > PENDING_MAX {
+                    stream.refused(&key, number);
+                } else {
+                    pending.bytes += bytes.len();
+                    pending.inputs.push_back((key, number, bytes.to_vec()));
+                    drop(pending);
+                    self.more_input.notify_one();
+                    agent.activity("terminal");
+                }
+            }
+            stream.size()
+        };
+        if self.size.replace(size) != size {
+            self.master.resize(size);
+        }
+        self.room.notify_one();
+        self.tell();
+    }
+
+    /// The socket went, and every client with it.
+    pub fn clients_gone(&self) {
+        self.stream.borrow_mut().disconnected();
+        self.room.notify_one();
+        self.progressed();
+    }
+
+    /// Messages were handed to the socket.
+    pub fn progressed(&self) {
+        self.progress.send_replace(());
+    }
+
+    fn tell(&self) {
+        self.changed.notify_one();
+        self.progressed();
+    }
+
+    async fn over(&self) {
+        let mut exit = self.exit.subscribe();
+        // The sender lives in self.
+        let _ = exit.wait_for(Option::is_some).await;
+    }
+
+    /// Waits until clients have been sent everything, or patience ends.
+    pub async fn delivered(&self, patience: Duration) {
+        let mut progress = self.progress.subscribe();
+        let all = progress.wait_for(|()| {
+            let stream = self.stream.borrow();
+            stream.held() == 0 && stream.is_delivered()
+        });
+        let _ = timeout(patience, all).await;
+    }
+
+    /// HUP, grace, KILL; returns when the end is known.
+    pub async fn hang_up(&self) {
+        for signal in [Signal::HUP, Signal::KILL] {
+            if self.exit.borrow().is_some() {
+                break;
+            }
+            self.master.signal(self.leader, signal);
+            if signal == Signal::HUP {
+                // A job that was stopped takes the HUP only when it goes on.
+                self.master.signal(self.leader, Signal::CONT);
+            }
+            let _ = timeout(GRACE, self.over()).await;
+        }
+        let mut progress = self.progress.subscribe();
+        let _ = timeout(DRAIN * 2, progress.wait_for(|()| self.end().is_some())).await;
+        // What was in the foreground may have ignored the HUP.
+        self.master.signal(None, Signal::KILL);
+    }
+
+    /// Dials the session's socket unless it is there.
+    pub fn connect(self: &Rc<Self>, agent: &Rc<Agent>) {
+        let mut link = self.link.borrow_mut();
+        let stays = |link: &Link| !link.task.is_finished() && *link.order.borrow() == socket::Order::Stay;
+        if link.as_ref().is_some_and(stays) {
+            return;
+        }
+        let (order, orders) = watch::channel(socket::Order::Stay);
+        let task = tokio::task::spawn_local(socket::keep(Rc::clone(agent), Rc::clone(self), orders));
+        *link = Some(Link { order, task });
+    }
+
+    /// Closes the socket, with a code for why.
+    pub fn disconnect(&self, code: u16) {
+        if let Some(link) = self.link.borrow().as_ref() {
+            link.order.send_replace(socket::Order::Close(code));
+        }
+    }
+
+    /// Waits until the socket is closed.
+    pub async fn disconnected(&self) {
+        let link = self.link.borrow_mut().take();
+        if let Some(link) = link {
+            let _ = timeout(CLOSING, link.task).await;
+        }
+    }
+}
+
+fn end_of(status: ExitStatus) -> TerminalEnd {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => TerminalEnd::Exit { code },
+        (None, Some(signal)) => TerminalEnd::Signal { signal },
+        (None, None) => TerminalEnd::Lost,
+    }
+}

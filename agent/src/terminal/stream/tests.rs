@@ -1,0 +1,190 @@
+//! Cases and a model of the stream: what clients put together from their frames is what the shell wrote.
+
+use super::*;
+use proptest::prelude::*;
+use snapvm_protocol::terminal::{WINDOW_BYTES, split_client};
+
+fn stream() -> Stream {
+    Stream::new(TerminalId::new(1, [1; 10]), 77, 80, 24)
+}
+
+fn attach(epoch: Option<u64>, offset: Option<u64>) -> Frame<'static> {
+    Frame::Attach(Attach { columns: 80, rows: 24, key: "k".into(), epoch, offset })
+}
+
+fn drain(stream: &mut Stream) -> Vec<(u32, Vec<u8>)> {
+    let mut messages = vec![];
+    loop {
+        let mut out = vec![];
+        if !stream.next(&mut out) {
+            return messages;
+        }
+        let (id, frame) = split_client(&out).unwrap();
+        Frame::decode(frame).unwrap();
+        messages.push((id, frame.to_vec()));
+    }
+}
+
+fn write(stream: &mut Stream, bytes: &[u8]) {
+    stream.ring.push(bytes);
+    stream.publish();
+}
+
+fn frames(messages: &[(u32, Vec<u8>)], of: u32) -> Vec<Frame<'_>> {
+    messages.iter().filter(|(id, _)| *id == of).map(|(_, bytes)| Frame::decode(bytes).unwrap()).collect()
+}
+
+#[test]
+fn a_reader_changes_nothing() {
+    let mut stream = stream();
+    stream.receive(1, Frame::Joined(ClientMode::Read));
+    stream.receive(1, Frame::Attach(Attach { columns: 10, rows: 10, key: "k".into(), epoch: None, offset: None }));
+    assert_eq!(stream.receive(1, Frame::Input(1, b"x")), Applied::Nothing);
+    stream.receive(1, Frame::Resize(20, 20));
+    assert_eq!(stream.size(), (80, 24));
+    let messages = drain(&mut stream);
+    assert!(matches!(frames(&messages, 1).as_slice(), [Frame::Ready(Ready { columns: 80, input: 0, .. })]));
+}
+
+#[test]
+fn input_before_attaching_is_not_taken() {
+    let mut stream = stream();
+    assert_eq!(stream.receive(1, Frame::Input(1, b"x")), Applied::Nothing);
+    stream.receive(1, Frame::Joined(ClientMode::Write));
+    assert_eq!(stream.receive(1, Frame::Input(1, b"x")), Applied::Nothing);
+    stream.receive(1, attach(None, None));
+    assert!(matches!(stream.receive(1, Frame::Input(1, b"x")), Applied::Input { number: 1, .. }));
+}
+
+#[test]
+fn the_last_writer_to_act_owns_the_size() {
+    let mut stream = stream();
+    for (id, columns) in [(1, 100), (2, 60)] {
+        stream.receive(id, Frame::Joined(ClientMode::Write));
+        let attach = Attach { columns, rows: 30, key: format!("k{id}"), epoch: None, offset: None };
+        stream.receive(id, Frame::Attach(attach));
+    }
+    drain(&mut stream);
+    assert_eq!(stream.size(), (60, 30));
+    stream.receive(1, Frame::Input(1, b"x"));
+    assert_eq!(stream.size(), (100, 30));
+    let messages = drain(&mut stream);
+    assert_eq!(frames(&messages, 1), []);
+    assert_eq!(frames(&messages, 2), [Frame::Size(100, 30)]);
+}
+
+#[test]
+fn the_end_comes_after_the_last_byte_even_when_the_window_is_shut() {
+    let mut stream = stream();
+    stream.receive(1, Frame::Joined(ClientMode::Write));
+    stream.receive(1, attach(None, None));
+    let length = WINDOW_BYTES + 10;
+    write(&mut stream, &vec![b'x'; usize::try_from(length).unwrap()]);
+    assert!(stream.is_held_up());
+    stream.ended(TerminalEnd::Exit { code: 3 });
+    let messages = drain(&mut stream);
+    assert!(!frames(&messages, 1).iter().any(|frame| matches!(frame, Frame::End(_))));
+    assert!(!stream.is_delivered());
+    stream.receive(1, Frame::Acknowledge(WINDOW_BYTES));
+    let messages = drain(&mut stream);
+    let frames = frames(&messages, 1);
+    assert!(matches!(frames.as_slice(), [Frame::Output(WINDOW_BYTES, b"xxxxxxxxxx"), Frame::End(_)]));
+    assert!(stream.is_delivered());
+}
+
+#[test]
+fn a_client_that_falls_out_of_the_ring_is_told_what_is_gone() {
+    let mut stream = stream();
+    stream.receive(1, Frame::Joined(ClientMode::Read));
+    stream.receive(1, attach(None, None));
+    drain(&mut stream);
+    write(&mut stream, &vec![b'x'; RING_BYTES + 5000]);
+    let messages = drain(&mut stream);
+    let frames = frames(&messages, 1);
+    assert_eq!(frames.first(), Some(&Frame::Truncated(0, 5000)));
+    assert!(matches!(frames.get(1), Some(Frame::Output(5000, _))));
+    // And one that comes back with an offset that is gone.
+    stream.receive(2, Frame::Joined(ClientMode::Write));
+    stream.receive(2, attach(Some(77), Some(10)));
+    let messages = drain(&mut stream);
+    let frames = self::frames(&messages, 2);
+    assert!(matches!(frames.first(), Some(Frame::Ready(Ready { offset: 5000, reset: true, .. }))));
+    assert_eq!(frames.get(1), Some(&Frame::Truncated(10, 5000)));
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Write(usize),
+    Attach(u32, bool),
+    Leave(u32),
+    Disconnect,
+    Read(usize),
+    Acknowledge(u32),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        4 => (1_usize..400_000).prop_map(Step::Write),
+        2 => (1_u32..4, any::<bool>()).prop_map(|(id, write)| Step::Attach(id, write)),
+        1 => (1_u32..4).prop_map(Step::Leave),
+        1 => Just(Step::Disconnect),
+        4 => (1_usize..60).prop_map(Step::Read),
+        3 => (1_u32..4).prop_map(Step::Acknowledge),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    /// Clients keep what they got over any number of sockets, and come back with their offset.
+    #[test]
+    fn clients_put_together_what_the_shell_wrote(steps in proptest::collection::vec(step(), 1..60)) {
+        let byte = |offset: u64| (offset.wrapping_mul(0x9E37_79B9) >> 13).to_le_bytes()[0];
+        let mut stream = stream();
+        let mut next = BTreeMap::<u32, u64>::new();
+        for step in steps {
+            match step {
+                Step::Write(length) => {
+                    let from = stream.ring.end();
+                    let bytes: Vec<u8> = (from..from + length as u64).map(byte).collect();
+                    write(&mut stream, &bytes);
+                }
+                Step::Attach(id, write) => {
+                    let mode = if write { ClientMode::Write } else { ClientMode::Read };
+                    stream.receive(id, Frame::Joined(mode));
+                    let offset = next.get(&id).copied();
+                    stream.receive(id, attach(offset.map(|_| 77), offset));
+                }
+                Step::Leave(id) => { stream.receive(id, Frame::Left); }
+                Step::Disconnect => stream.disconnected(),
+                Step::Acknowledge(id) => {
+                    let offset = next.get(&id).copied().unwrap_or(0);
+                    stream.receive(id, Frame::Acknowledge(offset));
+                }
+                Step::Read(most) => for _ in 0..most {
+                    let mut out = vec![];
+                    if !stream.next(&mut out) { break; }
+                    let (id, frame) = split_client(&out).unwrap();
+                    match Frame::decode(frame).unwrap() {
+                        Frame::Ready(ready) => {
+                            if !ready.reset { prop_assert_eq!(next.get(&id), Some(&ready.offset)); }
+                            if ready.reset { next.insert(id, ready.offset); }
+                        }
+                        Frame::Truncated(from, to) => {
+                            prop_assert!(from < to);
+                            next.insert(id, to);
+                        }
+                        Frame::Output(offset, bytes) => {
+                            prop_assert_eq!(next.get(&id), Some(&offset));
+                            prop_assert!(bytes.len() <= OUTPUT_MAX);
+                            prop_assert!(bytes.iter().zip(offset..).all(|(got, at)| *got == byte(at)));
+                            next.insert(id, offset + bytes.len() as u64);
+                        }
+                        other => prop_assert!(matches!(other, Frame::Size(..)), "{:?}", other),
+                    }
+                    let attached = stream.attached(id).unwrap();
+                    prop_assert!(attached.cursor - attached.acknowledged <= WINDOW_BYTES);
+                },
+            }
+        }
+    }
+}
