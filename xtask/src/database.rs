@@ -3,4 +3,5 @@
 pub mod connect;
 pub mod migrate;
 mod migration_files;
+pub mod schema;
 mod tls;

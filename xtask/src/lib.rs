@@ -3,12 +3,19 @@
 
 pub mod build;
 pub mod database;
+mod deploy;
+pub mod dev;
 mod digest;
 pub mod http;
+pub mod lint;
+mod locked;
+pub mod openapi;
 pub mod paths;
 pub mod ports;
 pub mod process;
 mod progress;
 mod random;
+pub mod schema_file;
 pub mod setup;
 pub mod stack;
+pub mod test;

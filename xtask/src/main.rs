@@ -3,23 +3,34 @@
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
+use lexopt::ValueExt;
 use lexopt::prelude::{Long, Value};
 use xtask::build::{ALL, Target};
 use xtask::database::connect::connect;
 use xtask::database::migrate::{RolePassword, migrate};
+use xtask::dev::DevOptions;
 use xtask::setup;
 use xtask::stack::Stack;
 
 const HELP: &str = "\
 Usage: cargo xtask COMMAND
 
+  dev [--port 8787] [--without-spritehost]
+                     set up, build and run everything; Ctrl-C stops it
+  test [FILTER]…     set up, build and run every test
+  lint               formatting, lints, and what no file may hold
+
   setup              install what building and running needs
   build [worker|agent|spritehost|console]…
                      build everything, or what is named
   build check        look at the built Worker: exported classes, size
+
   db migrate --database-url URL [--app-password-env NAME] [--jobs-password-env NAME]
                      bring a database up to date (the command operators run)
-  db serve           a private, empty, migrated Postgres behind PgBouncer, until Ctrl-C
+  db schema [--check]
+                     write tests/output/schema.txt, or compare it
+  db serve           a private, migrated, empty Postgres behind PgBouncer, until Ctrl-C
+  openapi [--check]  write docs/openapi.json and the console's types, or compare them
 ";
 
 fn main() -> ExitCode {
@@ -52,6 +63,17 @@ async fn run() -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Some("build") => build(parser),
+        Some("dev") => dev(parser).await,
+        Some("test") => test(parser),
+        Some("lint") => {
+            only(parser)?;
+            xtask::lint::lint()?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Some("openapi") => {
+            xtask::openapi::write_or_check(check_flag(parser)?)?;
+            Ok(ExitCode::SUCCESS)
+        }
         Some("db") => db(parser).await,
         Some("help") => {
             print!("{HELP}");
@@ -67,6 +89,42 @@ fn only(mut parser: lexopt::Parser) -> Result<()> {
         Some(argument) => Err(argument.unexpected().into()),
         None => Ok(()),
     }
+}
+
+/// The only flag of commands that write a locked file.
+fn check_flag(mut parser: lexopt::Parser) -> Result<bool> {
+    let mut check = false;
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Long("check") => check = true,
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    Ok(check)
+}
+
+async fn dev(mut parser: lexopt::Parser) -> Result<ExitCode> {
+    let mut options = DevOptions { port: 8787, spritehost: true };
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Long("port") => options.port = parser.value()?.parse()?,
+            Long("without-spritehost") => options.spritehost = false,
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    xtask::dev::dev(options).await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn test(mut parser: lexopt::Parser) -> Result<ExitCode> {
+    let mut filters = Vec::new();
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Value(value) => filters.push(value.to_string_lossy().into_owned()),
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    Ok(if xtask::test::test(&filters)? { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn build(mut parser: lexopt::Parser) -> Result<ExitCode> {
@@ -86,27 +144,24 @@ fn build(mut parser: lexopt::Parser) -> Result<ExitCode> {
 }
 
 async fn db(mut parser: lexopt::Parser) -> Result<ExitCode> {
-    let mut verb = None;
-    let mut url = None;
-    let mut passwords = Vec::new();
-    while let Some(argument) = parser.next()? {
-        match argument {
-            Long("database-url") => url = Some(parser.value()?.to_string_lossy().into_owned()),
-            Long("app-password-env") => passwords.push(password("snap_app", &mut parser)?),
-            Long("jobs-password-env") => passwords.push(password("snap_jobs", &mut parser)?),
-            Value(value) if verb.is_none() => verb = Some(value),
-            other => return Err(other.unexpected().into()),
+    let verb = match parser.next()? {
+        Some(Value(verb)) => verb.to_string_lossy().into_owned(),
+        _ => bail!("which one: db migrate, db schema or db serve?"),
+    };
+    match verb.as_str() {
+        "migrate" => db_migrate(parser).await?,
+        "schema" => xtask::schema_file::write_or_check(check_flag(parser)?).await?,
+        "serve" => {
+            only(parser)?;
+            db_serve().await?;
         }
+        other => bail!("no such command: db {other}"),
     }
-    match verb.as_deref().and_then(std::ffi::OsStr::to_str) {
-        Some("migrate") => db_migrate(url, &passwords).await,
-        Some("serve") => db_serve().await,
-        _ => bail!("which one: db migrate, or db serve?"),
-    }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// A database to try things on: nothing of it stays.
-async fn db_serve() -> Result<ExitCode> {
+async fn db_serve() -> Result<()> {
     let stack = Stack::builder().database_only().start().await?;
     println!("superuser  {}", stack.database.superuser);
     println!("owner      {}", stack.database.admin);
@@ -114,15 +169,28 @@ async fn db_serve() -> Result<ExitCode> {
     println!("snap_app   {}   (directly)", stack.database.app_direct);
     println!("snap_jobs  {}   (through PgBouncer)", stack.database.jobs);
     println!("Ctrl-C ends it.");
-    tokio::signal::ctrl_c().await?;
-    stack.stop().await?;
-    Ok(ExitCode::SUCCESS)
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    tokio::select! {
+        outcome = tokio::signal::ctrl_c() => outcome?,
+        _ = terminate.recv() => {}
+    }
+    stack.stop().await
 }
 
-async fn db_migrate(url: Option<String>, passwords: &[RolePassword]) -> Result<ExitCode> {
+async fn db_migrate(mut parser: lexopt::Parser) -> Result<()> {
+    let mut url = None;
+    let mut passwords = Vec::new();
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Long("database-url") => url = Some(parser.value()?.to_string_lossy().into_owned()),
+            Long("app-password-env") => passwords.push(password("snap_app", &mut parser)?),
+            Long("jobs-password-env") => passwords.push(password("snap_jobs", &mut parser)?),
+            other => return Err(other.unexpected().into()),
+        }
+    }
     let url = url.context("--database-url URL is missing")?;
     let mut client = connect(&url).await?;
-    let report = migrate(&mut client, &xtask::paths::root().join("migrations"), passwords).await?;
+    let report = migrate(&mut client, &xtask::paths::root().join("migrations"), &passwords).await?;
     for name in &report.numbered {
         println!("applied migrations/{name}");
     }
@@ -132,7 +200,7 @@ async fn db_migrate(url: Option<String>, passwords: &[RolePassword]) -> Result<E
     if report.numbered.is_empty() && report.repeatable.is_empty() {
         println!("the database is up to date");
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(())
 }
 
 fn password(role: &str, parser: &mut lexopt::Parser) -> Result<RolePassword> {
