@@ -1,0 +1,3 @@
+//! The API through the front door: one file for each file of handlers.
+
+mod accounts;
