@@ -76,7 +76,7 @@ pub(super) const SECTIONS: [(&str, &str); 14] = [
         concat!(
             "select ",
             role!("d.defaclrole"),
-            " || ' ' || d.defaclobjtype || ' ' || coalesce(n.nspname, '*') || ' ' || \
+            " || ' ' || d.defaclobjtype::text || ' ' || coalesce(n.nspname, '*') || ' ' || \
              coalesce((select string_agg(",
             role!("a.grantee"),
             " || '=' || lower(a.privilege_type), ',' \
