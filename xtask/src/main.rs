@@ -27,8 +27,8 @@ Usage: cargo xtask COMMAND
 
   db migrate --database-url URL [--app-password-env NAME] [--jobs-password-env NAME]
                      bring a database up to date (the command operators run)
-  db schema [--check]
-                     write tests/output/schema.txt, or compare it
+  db schema [--check] [--database-url URL]
+                     write tests/output/schema.txt, or compare it (with a URL: to that database)
   db serve           a private, migrated, empty Postgres behind PgBouncer, until Ctrl-C
   openapi [--check]  write docs/openapi.json and the console's types, or compare them
 ";
@@ -150,7 +150,7 @@ async fn db(mut parser: lexopt::Parser) -> Result<ExitCode> {
     };
     match verb.as_str() {
         "migrate" => db_migrate(parser).await?,
-        "schema" => xtask::schema_file::write_or_check(check_flag(parser)?).await?,
+        "schema" => db_schema(parser).await?,
         "serve" => {
             only(parser)?;
             db_serve().await?;
@@ -158,6 +158,18 @@ async fn db(mut parser: lexopt::Parser) -> Result<ExitCode> {
         other => bail!("no such command: db {other}"),
     }
     Ok(ExitCode::SUCCESS)
+}
+
+async fn db_schema(mut parser: lexopt::Parser) -> Result<()> {
+    let (mut check, mut url) = (false, None);
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Long("check") => check = true,
+            Long("database-url") => url = Some(parser.value()?.to_string_lossy().into_owned()),
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    xtask::schema_file::write_or_check(check, url.as_deref()).await
 }
 
 /// A database to try things on: nothing of it stays.

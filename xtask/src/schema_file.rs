@@ -7,13 +7,20 @@ use crate::database::schema::dump;
 use crate::locked;
 use crate::stack::Stack;
 
-/// Migrates an empty database and writes its schema, or with `check` fails when the file says otherwise.
+const FILE: &str = "tests/output/schema.txt";
+
+/// Migrates an empty database and writes its schema, or with `check` fails when the file says otherwise. With a URL,
+/// that database is read as it is, and only compared: to see whether a deployment or another version differs.
 ///
 /// # Errors
-/// When the database can't be made, or the file differs.
-pub async fn write_or_check(check: bool) -> Result<()> {
+/// When the database can't be made or read, or the file differs.
+pub async fn write_or_check(check: bool, url: Option<&str>) -> Result<()> {
+    let command = "cargo xtask db schema";
+    if let Some(url) = url {
+        let text = dump(&mut connect(url).await?).await?;
+        return locked::write_or_check(FILE, &text, true, command);
+    }
     let stack = Stack::builder().database_only().start().await?;
-    let mut client = connect(&stack.database.admin).await?;
-    let text = dump(&mut client).await?;
-    locked::write_or_check("tests/output/schema.txt", &text, check, "cargo xtask db schema")
+    let text = dump(&mut connect(&stack.database.admin).await?).await?;
+    locked::write_or_check(FILE, &text, check, command)
 }

@@ -25,7 +25,9 @@ pub async fn dump(client: &mut Client) -> Result<String> {
         let rows = transaction.query(query, &[]).await.with_context(|| format!("cannot read {title}"))?;
         let mut lines = Vec::with_capacity(rows.len());
         for row in rows {
-            lines.push(row.try_get::<_, String>(0)?);
+            // The server breaks long expressions over lines.
+            let line: String = row.try_get(0)?;
+            lines.push(line.split_whitespace().collect::<Vec<_>>().join(" "));
         }
         lines.sort();
         write!(text, "\n-- {title}\n")?;
