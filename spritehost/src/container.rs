@@ -195,6 +195,7 @@ fn is_mount(folder: &Path) -> bool {
 }
 
 /// Takes hold of what runc started.
+#[expect(deprecated, reason = "what is unsound about it, a descriptor that somebody else closes, can't happen with an owned one")]
 fn adopt(plan: &Plan<'_>, pid_file: &Path) -> Result<Container, ContainerError> {
     let text = fs::read_to_string(pid_file).map_err(ContainerError::at("pid file"))?;
     let pid = text.trim().parse().ok().and_then(Pid::from_raw);
@@ -206,7 +207,7 @@ fn adopt(plan: &Plan<'_>, pid_file: &Path) -> Result<Container, ContainerError> 
         id: plan.id.clone(),
         runc: plan.runc.to_owned(),
         pid,
-        death: AsyncFd::register(death).map_err(ContainerError::at("process 1"))?,
+        death: AsyncFd::new(death).map_err(ContainerError::at("process 1"))?,
         freezer: cgroup::Freezer::of(pid).map_err(ContainerError::at("freezer cgroup"))?,
         network: network.into(),
     })

@@ -67,6 +67,7 @@ pub async fn run(options: &Serve) -> Result<(), ServeError> {
     if options.token.is_empty() {
         return Err(ServeError::NoToken);
     }
+    raise_open_files();
     let rootfs = image::rootfs(&options.image)?;
     let listener = TcpListener::bind(options.listen)
         .await
@@ -87,6 +88,13 @@ pub async fn run(options: &Serve) -> Result<(), ServeError> {
     tracing::info!("stopping");
     host.stop().await;
     Ok(())
+}
+
+/// Allows as many open files as this process may have. Sprites inherit it, since a user namespace can't raise it.
+fn raise_open_files() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let most = getrlimit(Resource::Nofile).maximum;
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: most, maximum: most });
 }
 
 async fn accept(host: Arc<Host>, listener: TcpListener) {

@@ -60,7 +60,6 @@ pub(super) fn render(plan: &Plan<'_>) -> Value {
             // sudo and su have to work.
             "noNewPrivileges": false,
             "capabilities": { "bounding": CAPABILITIES, "effective": CAPABILITIES, "permitted": CAPABILITIES },
-            "rlimits": [{ "type": "RLIMIT_NOFILE", "soft": 65_536, "hard": 524_288 }],
         },
         "mounts": mounts(&guest, plan),
         "linux": {

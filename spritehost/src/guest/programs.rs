@@ -77,7 +77,7 @@ impl Programs {
 
     fn reap_one(&self) {
         let mut running = lock(&self.running);
-        let Ok(Some((pid, status))) = rustix::process::waitpid(None, WaitOptions::NOHANG) else { return };
+        let Ok(Some((pid, status))) = rustix::process::wait(WaitOptions::NOHANG) else { return };
         let Some(id) = running.remove(&pid.as_raw_nonzero().get()) else { return };
         drop(running);
         let code = status.exit_status().or_else(|| status.terminating_signal().map(|signal| 128 + signal));
