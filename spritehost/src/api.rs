@@ -17,13 +17,13 @@ use crate::host::Host;
 mod error;
 mod exec;
 mod files;
-pub mod guest_socket;
+pub(crate) mod guest_socket;
 mod ndjson;
 mod query;
 mod services;
 mod sprites;
 
-pub use error::ApiFailure;
+pub(crate) use error::ApiFailure;
 
 /// Longest JSON body.
 const JSON_MAX: usize = 1024 * 1024;
@@ -31,7 +31,7 @@ const JSON_MAX: usize = 1024 * 1024;
 const VERSION: HeaderValue = HeaderValue::from_static("0.0.1-rc48");
 
 /// All routes.
-pub fn router(host: Arc<Host>) -> Router {
+pub(crate) fn router(host: Arc<Host>) -> Router {
     let one = Router::new()
         .route("/", get(sprites::get).put(sprites::update).delete(sprites::delete))
         .route("/exec", get(exec::socket).post(exec::once))
@@ -59,7 +59,7 @@ async fn not_found() -> ApiFailure {
 }
 
 /// The token of a request, if it has one.
-pub fn bearer(headers: &HeaderMap) -> Option<&str> {
+pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
     let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
     let (scheme, token) = value.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())

@@ -13,7 +13,7 @@ use clap::{Args, Parser, Subcommand};
 /// A Sprites-compatible runtime for one Linux machine.
 #[derive(Debug, Parser)]
 #[command(name = "spritehost", version, about)]
-pub struct Arguments {
+pub(crate) struct Arguments {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
@@ -21,7 +21,7 @@ pub struct Arguments {
 
 /// What to do.
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub(crate) enum Command {
     /// Serve the Sprites API.
     Serve(Box<Serve>),
     /// The base image of all sprites.
@@ -34,14 +34,14 @@ pub enum Command {
 
 /// What to do with base images.
 #[derive(Debug, Subcommand)]
-pub enum ImageCommand {
+pub(crate) enum ImageCommand {
     /// Make a base image; a finished one is left as it is.
     Build(ImageBuild),
 }
 
 /// Options of `image build`.
 #[derive(Debug, Args)]
-pub struct ImageBuild {
+pub(crate) struct ImageBuild {
     /// Where the image goes.
     #[arg(long)]
     pub output: PathBuf,
@@ -52,7 +52,7 @@ pub struct ImageBuild {
 
 /// Options of `serve`.
 #[derive(Debug, Clone, Args)]
-pub struct Serve {
+pub(crate) struct Serve {
     /// Where the API listens; sprites' URLs listen on the same address.
     #[arg(long, default_value = "127.0.0.1:8788")]
     pub listen: SocketAddr,
@@ -96,19 +96,19 @@ pub struct Serve {
 
 /// The organization's API token; never printed.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Token(String);
+pub(crate) struct Token(String);
 
 impl Token {
     /// Whether a caller's token is this one, in a time that doesn't tell how much of it is right.
     #[must_use]
-    pub fn matches(&self, offered: &str) -> bool {
+    pub(crate) fn matches(&self, offered: &str) -> bool {
         use subtle::ConstantTimeEq;
         self.0.as_bytes().ct_eq(offered.as_bytes()).into()
     }
 
     /// Whether there is none.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 }
@@ -128,7 +128,7 @@ impl fmt::Debug for Token {
 
 /// The dial origin: what sprites call it, and where it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Dial {
+pub(crate) struct Dial {
     /// The name in the guest's `/etc/hosts`.
     pub name: String,
     /// The port in the guest.
@@ -139,7 +139,7 @@ pub struct Dial {
 
 /// Why a value of the command line was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum InvalidArgument {
+pub(crate) enum InvalidArgument {
     /// Not a dial origin.
     #[error("expected NAME:PORT=ADDRESS:PORT, such as snapvm.internal:8787=127.0.0.1:8787")]
     Dial,
@@ -168,7 +168,7 @@ impl FromStr for Dial {
 
 /// A range of private IPv4 addresses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Range {
+pub(crate) struct Range {
     /// Its first address.
     pub first: Ipv4Addr,
     /// Length of its prefix.
@@ -193,7 +193,7 @@ impl FromStr for Range {
 ///
 /// # Errors
 /// Anything else, and more than a year.
-pub fn parse_duration(text: &str) -> Result<Duration, InvalidArgument> {
+pub(crate) fn parse_duration(text: &str) -> Result<Duration, InvalidArgument> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at_checked(digits).ok_or(InvalidArgument::Duration)?;
     let number: u64 = number.parse().map_err(|_| InvalidArgument::Duration)?;
@@ -214,7 +214,7 @@ pub fn parse_duration(text: &str) -> Result<Duration, InvalidArgument> {
 impl Serve {
     /// The address that sprites' URLs listen on.
     #[must_use]
-    pub fn address(&self) -> IpAddr {
+    pub(crate) fn address(&self) -> IpAddr {
         self.listen.ip()
     }
 }
@@ -227,7 +227,7 @@ mod tests {
     #[test]
     fn values_are_read_or_refused() {
         assert_eq!(parse_duration("1500ms"), Ok(Duration::from_millis(1500)));
-        assert_eq!(parse_duration("10m"), Ok(Duration::from_secs(600)));
+        assert_eq!(parse_duration("10m"), Ok(Duration::from_mins(10)));
         assert_eq!(parse_duration("7"), Ok(Duration::from_secs(7)));
         for bad in ["", "s", "-1s", "1d", "1.5h", "99999999999999999999s", "9000h9"] {
             assert_eq!(parse_duration(bad), Err(InvalidArgument::Duration), "{bad}");

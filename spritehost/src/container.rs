@@ -19,18 +19,18 @@ use tokio::process::Command;
 mod cgroup;
 mod config;
 
-pub use config::Limits;
+pub(crate) use config::Limits;
 
 /// Guest id 0 is this id of the host.
-pub const ID_SHIFT: u32 = 100_000;
+pub(crate) const ID_SHIFT: u32 = 100_000;
 /// How many ids a guest has.
-pub const ID_COUNT: u32 = 65_536;
+pub(crate) const ID_COUNT: u32 = 65_536;
 /// How long killed processes may take to be gone.
 const DEATH: Duration = Duration::from_secs(10);
 
 /// Why a container could not be started or stopped.
 #[derive(Debug, thiserror::Error)]
-pub enum ContainerError {
+pub(crate) enum ContainerError {
     /// runc refused.
     #[error("runc could not start the sprite: {0}")]
     Refused(String),
@@ -57,7 +57,7 @@ impl ContainerError {
 }
 
 /// What a container is made from.
-pub struct Plan<'a> {
+pub(crate) struct Plan<'a> {
     /// Its id: never used before.
     pub id: String,
     /// Folder of runc's own state.
@@ -79,7 +79,7 @@ pub struct Plan<'a> {
 }
 
 /// A started container.
-pub struct Container {
+pub(crate) struct Container {
     id: String,
     runc: PathBuf,
     pid: Pid,
@@ -91,7 +91,7 @@ pub struct Container {
 
 impl Container {
     /// Mounts the file system and starts process 1 with `control` as its stdin.
-    pub async fn start(plan: Plan<'_>, control: OwnedFd) -> Result<Self, ContainerError> {
+    pub(crate) async fn start(plan: Plan<'_>, control: OwnedFd) -> Result<Self, ContainerError> {
         prepare(&plan)?;
         let log_path = plan.disk.join("boot.log");
         let log = fs::File::create(&log_path).map_err(ContainerError::at("boot.log"))?;
@@ -127,22 +127,22 @@ impl Container {
     }
 
     /// Freezes every process; returns when all of them stand still.
-    pub async fn freeze(&self) -> Result<(), ContainerError> {
+    pub(crate) async fn freeze(&self) -> Result<(), ContainerError> {
         self.freezer.freeze().await
     }
 
     /// Lets them go on.
-    pub fn thaw(&self) -> Result<(), ContainerError> {
+    pub(crate) fn thaw(&self) -> Result<(), ContainerError> {
         self.freezer.thaw()
     }
 
     /// Waits until process 1 is gone.
-    pub async fn ended(&self) {
+    pub(crate) async fn ended(&self) {
         let _ = self.death.readable().await;
     }
 
     /// Kills every process and waits until they are gone; runc's remains are cleared away in the background.
-    pub async fn end(&self) -> Result<(), ContainerError> {
+    pub(crate) async fn end(&self) -> Result<(), ContainerError> {
         // An old-style freezer holds even killed processes: they have to be thawed to die.
         let _ = rustix::process::kill_process(self.pid, Signal::KILL);
         let _ = self.freezer.thaw();
@@ -154,7 +154,7 @@ impl Container {
 }
 
 /// Kills and removes a container that may be in any state.
-pub async fn delete(runc: &Path, id: &str) {
+pub(crate) async fn delete(runc: &Path, id: &str) {
     let command = Command::new("runc").arg("--root").arg(runc).args(["delete", "--force", id]).output().await;
     if let Ok(output) = command
         && !output.status.success()
@@ -178,8 +178,10 @@ fn prepare(plan: &Plan<'_>) -> Result<(), ContainerError> {
     }
     fs::write(guest.join("init"), "").map_err(ContainerError::at("mount point of process 1"))?;
     if !is_mount(&rootfs) {
-        let options = format!("lowerdir={},upperdir={},workdir={}", plan.lower.display(), upper.display(), work.display());
-        let options = std::ffi::CString::new(options).map_err(|error| ContainerError::at("overlay")(io::Error::from(error)))?;
+        let options =
+            format!("lowerdir={},upperdir={},workdir={}", plan.lower.display(), upper.display(), work.display());
+        let options =
+            std::ffi::CString::new(options).map_err(|error| ContainerError::at("overlay")(io::Error::from(error)))?;
         mount("overlay", &rootfs, "overlay", MountFlags::empty(), Some(options.as_c_str()))
             .map_err(ContainerError::at("mounting the overlay"))?;
     }
@@ -195,7 +197,10 @@ fn is_mount(folder: &Path) -> bool {
 }
 
 /// Takes hold of what runc started.
-#[expect(deprecated, reason = "what is unsound about it, a descriptor that somebody else closes, can't happen with an owned one")]
+#[expect(
+    deprecated,
+    reason = "what is unsound about it, a descriptor that somebody else closes, can't happen with an owned one"
+)]
 fn adopt(plan: &Plan<'_>, pid_file: &Path) -> Result<Container, ContainerError> {
     let text = fs::read_to_string(pid_file).map_err(ContainerError::at("pid file"))?;
     let pid = text.trim().parse().ok().and_then(Pid::from_raw);
@@ -214,7 +219,7 @@ fn adopt(plan: &Plan<'_>, pid_file: &Path) -> Result<Container, ContainerError> 
 }
 
 /// Removes a sprite's folder on tmpfs; nothing of it while its root can't be unmounted.
-pub fn clear(folder: &Path) {
+pub(crate) fn clear(folder: &Path) {
     let rootfs = folder.join("rootfs");
     while is_mount(&rootfs) {
         if rustix::mount::unmount(&rootfs, rustix::mount::UnmountFlags::DETACH).is_err() {

@@ -31,14 +31,14 @@ use crate::sprite::{Awake, Boot, Guard, Sprite, SpriteError};
 mod headers;
 
 /// How long a request may wait for something to listen on port 8080.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// Between the first tries to connect: a program that is just starting listens within milliseconds.
 const RETRY_FIRST: Duration = Duration::from_millis(2);
 /// Between the later ones.
 const RETRY_MAX: Duration = Duration::from_millis(50);
 
 /// Serves a sprite's URL. After its deletion the port answers 404 until this program ends.
-pub async fn serve(sprite: Arc<Sprite>, listener: TcpListener) {
+pub(crate) async fn serve(sprite: Arc<Sprite>, listener: TcpListener) {
     loop {
         let Ok((stream, peer)) = listener.accept().await else {
             tokio::time::sleep(Duration::from_millis(50)).await;

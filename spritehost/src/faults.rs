@@ -23,7 +23,7 @@ use crate::server::Dropped;
 /// Before the work or after it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum When {
+pub(crate) enum When {
     /// Instead of the work.
     Before,
     /// Instead of its answer.
@@ -33,7 +33,7 @@ pub enum When {
 /// What the caller gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Answer {
+pub(crate) enum Answer {
     /// An error.
     Status(u16),
     /// Nothing, for ever.
@@ -58,11 +58,11 @@ fn once() -> u32 {
 
 /// Orders that have not been carried out.
 #[derive(Default)]
-pub struct Faults(Mutex<Vec<Order>>);
+pub(crate) struct Faults(Mutex<Vec<Order>>);
 
 impl Faults {
     /// Carries out an order, if there is one.
-    pub async fn strike(&self, operation: &str, when: When) -> Option<Response> {
+    pub(crate) async fn strike(&self, operation: &str, when: When) -> Option<Response> {
         match self.take(operation, when)? {
             Answer::Status(status) => {
                 let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
@@ -79,7 +79,8 @@ impl Faults {
 
     fn take(&self, operation: &str, when: When) -> Option<Answer> {
         let mut orders = lock(&self.0);
-        let order = orders.iter_mut().find(|order| order.operation == operation && order.when == when && order.times > 0)?;
+        let order =
+            orders.iter_mut().find(|order| order.operation == operation && order.when == when && order.times > 0)?;
         order.times -= 1;
         let answer = order.answer;
         orders.retain(|order| order.times > 0);
@@ -88,7 +89,7 @@ impl Faults {
 }
 
 /// The operation that a request to the API asks for.
-pub fn operation(method: &Method, path: &str) -> Option<&'static str> {
+pub(crate) fn operation(method: &Method, path: &str) -> Option<&'static str> {
     let segments: Vec<&str> = path.trim_matches('/').split('/').collect();
     Some(match (method.as_str(), segments.as_slice()) {
         ("POST", ["v1", "sprites"]) => "create_sprite",
@@ -113,7 +114,7 @@ pub fn operation(method: &Method, path: &str) -> Option<&'static str> {
 }
 
 /// Listens for orders.
-pub fn listen(shared: Arc<Shared>, path: &Path) -> io::Result<()> {
+pub(crate) fn listen(shared: Arc<Shared>, path: &Path) -> io::Result<()> {
     let _ = std::fs::remove_file(path);
     let listener = UnixListener::bind(path)?;
     let router = Router::new().route("/faults", put(add).delete(clear)).with_state(shared);

@@ -22,7 +22,7 @@ mod programs;
 
 /// Why process 1 gave up.
 #[derive(Debug, thiserror::Error)]
-pub enum GuestError {
+pub(crate) enum GuestError {
     /// Not started by spritehost.
     #[error("guest-init is started by spritehost inside a sprite, not by hand")]
     NotInGuest,
@@ -70,7 +70,7 @@ fn code(error: &io::Error) -> &'static str {
 ///
 /// # Errors
 /// When it was not started by spritehost, or the control socket fails.
-pub fn run() -> Result<(), GuestError> {
+pub(crate) fn run() -> Result<(), GuestError> {
     if rustix::process::getpid().as_raw_nonzero().get() != 1 {
         return Err(GuestError::NotInGuest);
     }

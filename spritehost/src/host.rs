@@ -22,14 +22,14 @@ use crate::store::{Record, Store};
 
 mod runtime;
 
-pub use runtime::RuntimeError;
+pub(crate) use runtime::RuntimeError;
 
 /// Ports of sprites' URLs: outside the range from which the kernel gives ports to outgoing connections, so that a port
 /// is still free after a restart.
 const PORTS: std::ops::Range<u16> = 20_000..32_000;
 
 /// What all sprites share.
-pub struct Shared {
+pub(crate) struct Shared {
     /// The command line.
     pub options: Serve,
     /// The state folder.
@@ -47,7 +47,7 @@ pub struct Shared {
 }
 
 /// The host.
-pub struct Host {
+pub(crate) struct Host {
     /// What all sprites share.
     pub shared: Arc<Shared>,
     sprites: Mutex<BTreeMap<String, Arc<Sprite>>>,
@@ -58,7 +58,7 @@ pub struct Host {
 
 /// Why a sprite could not be created or deleted.
 #[derive(Debug, thiserror::Error)]
-pub enum HostError {
+pub(crate) enum HostError {
     /// There is one of this name.
     #[error("a sprite of this name exists")]
     Exists,
@@ -78,18 +78,11 @@ pub enum HostError {
 
 impl Host {
     /// Takes over the state folder, clears what a crash left behind, and finds the sprites again.
-    pub async fn start(options: &Serve, instance: u16, image: PathBuf) -> Result<Arc<Self>, RuntimeError> {
+    pub(crate) async fn start(options: &Serve, instance: u16, image: PathBuf) -> Result<Arc<Self>, RuntimeError> {
         let (store, state_lock) = Store::open(&options.state).map_err(RuntimeError::at("state folder"))?;
         let (runtime, runtime_lock, network) = runtime::start(options, instance, &store).await?;
-        let shared = Shared {
-            options: options.clone(),
-            store,
-            runtime,
-            image,
-            network,
-            instance,
-            faults: Faults::default(),
-        };
+        let shared =
+            Shared { options: options.clone(), store, runtime, image, network, instance, faults: Faults::default() };
         let host = Arc::new(Self {
             shared: Arc::new(shared),
             sprites: Mutex::default(),
@@ -122,17 +115,17 @@ impl Host {
     }
 
     /// A sprite.
-    pub fn find(&self, name: &str) -> Result<Arc<Sprite>, HostError> {
+    pub(crate) fn find(&self, name: &str) -> Result<Arc<Sprite>, HostError> {
         lock(&self.sprites).get(name).cloned().ok_or(HostError::NotFound)
     }
 
     /// All sprites, in the order of their names.
-    pub fn all(&self) -> Vec<Arc<Sprite>> {
+    pub(crate) fn all(&self) -> Vec<Arc<Sprite>> {
         lock(&self.sprites).values().cloned().collect()
     }
 
     /// Creates a sprite. It is cold until something wakes it.
-    pub async fn create(self: &Arc<Self>, wanted: CreateSprite) -> Result<Arc<Sprite>, HostError> {
+    pub(crate) async fn create(self: &Arc<Self>, wanted: CreateSprite) -> Result<Arc<Sprite>, HostError> {
         let _reserved = self.reserve(&wanted.name).ok_or(HostError::Exists)?;
         if lock(&self.sprites).contains_key(&wanted.name) {
             return Err(HostError::Exists);
@@ -161,7 +154,7 @@ impl Host {
     }
 
     /// Deletes a sprite with everything in it.
-    pub async fn delete(self: &Arc<Self>, name: &str) -> Result<(), HostError> {
+    pub(crate) async fn delete(self: &Arc<Self>, name: &str) -> Result<(), HostError> {
         let _reserved = self.reserve(name).ok_or(HostError::NotFound)?;
         let sprite = self.find(name)?;
         sprite.retire().await;
@@ -172,7 +165,7 @@ impl Host {
     }
 
     /// Puts every sprite away in order and removes what this run has set up.
-    pub async fn stop(self: &Arc<Self>) {
+    pub(crate) async fn stop(self: &Arc<Self>) {
         let mut ending = tokio::task::JoinSet::new();
         for sprite in self.all() {
             let folder = self.shared.runtime.join("s").join(sprite.record().name);

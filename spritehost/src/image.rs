@@ -28,7 +28,7 @@ const PACKAGES: &str =
 
 /// Why an image could not be built or used.
 #[derive(Debug, thiserror::Error)]
-pub enum ImageError {
+pub(crate) enum ImageError {
     /// Not root.
     #[error("building an image needs root: its files belong to many users")]
     NotRoot,
@@ -79,7 +79,7 @@ impl ImageError {
 ///
 /// # Errors
 /// When the folder holds no image of this format.
-pub fn rootfs(image: &Path) -> Result<PathBuf, ImageError> {
+pub(crate) fn rootfs(image: &Path) -> Result<PathBuf, ImageError> {
     let image = image.canonicalize().map_err(|_| ImageError::NotAnImage(image.to_owned()))?;
     let marker = fs::read_to_string(image.join(MARKER)).unwrap_or_default();
     if marker.trim() == FORMAT { Ok(image.join("rootfs")) } else { Err(ImageError::NotAnImage(image)) }
@@ -89,7 +89,7 @@ pub fn rootfs(image: &Path) -> Result<PathBuf, ImageError> {
 ///
 /// # Errors
 /// When a program is missing or fails, or the folder can't be written.
-pub fn build(options: &ImageBuild) -> Result<(), ImageError> {
+pub(crate) fn build(options: &ImageBuild) -> Result<(), ImageError> {
     let output = std::path::absolute(&options.output).map_err(ImageError::at(&options.output))?;
     if rootfs(&output).is_ok() {
         println!("{} is there already", output.display());

@@ -5,14 +5,14 @@ use std::time::Duration;
 use crate::arguments::parse_duration;
 
 /// Longest name of a sprite: with the organization's it has to fit one DNS label.
-pub const SPRITE_NAME_MAX: usize = 48;
+pub(crate) const SPRITE_NAME_MAX: usize = 48;
 /// Longest name of a service or a task.
-pub const INNER_NAME_MAX: usize = 64;
+pub(crate) const INNER_NAME_MAX: usize = 64;
 /// Longest life of a task before it has to be renewed.
-pub const TASK_MAX: Duration = Duration::from_secs(3600);
+pub(crate) const TASK_MAX: Duration = Duration::from_hours(1);
 
 /// Whether a sprite may be called so: a lower-case DNS label of at most 48 characters.
-pub fn is_sprite_name(name: &str) -> bool {
+pub(crate) fn is_sprite_name(name: &str) -> bool {
     let tidy = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     (1..=SPRITE_NAME_MAX).contains(&name.len())
         && name.bytes().all(tidy)
@@ -21,13 +21,13 @@ pub fn is_sprite_name(name: &str) -> bool {
 }
 
 /// Whether a service or a task may be called so. It becomes a file name, so no dot in front and no slash.
-pub fn is_inner_name(name: &str) -> bool {
+pub(crate) fn is_inner_name(name: &str) -> bool {
     let tidy = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
     (1..=INNER_NAME_MAX).contains(&name.len()) && name.bytes().all(tidy) && !name.starts_with('.')
 }
 
 /// How long a task asks to last; `None` when that is unreadable, nothing, or too long.
-pub fn task_life(text: &str) -> Option<Duration> {
+pub(crate) fn task_life(text: &str) -> Option<Duration> {
     parse_duration(text).ok().filter(|life| !life.is_zero() && *life <= TASK_MAX)
 }
 

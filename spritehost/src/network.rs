@@ -35,7 +35,7 @@ mod rules;
 use namespace::Namespaces;
 
 /// The address, inside every sprite, at which the dial origin listens.
-pub const DIAL_ADDRESS: Ipv4Addr = Ipv4Addr::new(169, 254, 83, 1);
+pub(crate) const DIAL_ADDRESS: Ipv4Addr = Ipv4Addr::new(169, 254, 83, 1);
 /// The port that a sprite's URL leads to.
 const GUEST_PORT: u16 = 8080;
 /// Prefix of the range that one instance takes.
@@ -45,7 +45,7 @@ const SLOTS: u32 = 1 << (30 - BLOCK_PREFIX);
 
 /// Why networking failed.
 #[derive(Debug, thiserror::Error)]
-pub enum NetworkError {
+pub(crate) enum NetworkError {
     /// A program failed.
     #[error("{program} failed: {words}")]
     Failed {
@@ -82,7 +82,7 @@ impl NetworkError {
 }
 
 /// The network of one spritehost.
-pub struct Network {
+pub(crate) struct Network {
     instance: u16,
     block: Ipv4Addr,
     used: Mutex<BTreeSet<u32>>,
@@ -93,7 +93,7 @@ pub struct Network {
 }
 
 /// A sprite's place in the network; given back when dropped.
-pub struct Place {
+pub(crate) struct Place {
     network: Arc<Network>,
     namespace: Arc<OwnedFd>,
     slot: u32,
@@ -104,7 +104,7 @@ impl Network {
     /// Takes a block that no other instance has, and sets up the rules.
     ///
     /// `taken` are the blocks of other instances.
-    pub async fn start(instance: u16, range: Range, taken: &[Ipv4Addr]) -> Result<Arc<Self>, NetworkError> {
+    pub(crate) async fn start(instance: u16, range: Range, taken: &[Ipv4Addr]) -> Result<Arc<Self>, NetworkError> {
         let blocks = 1_u32 << (BLOCK_PREFIX - range.prefix);
         let start = u32::from(instance) % blocks;
         let block = (0..blocks)
@@ -119,12 +119,12 @@ impl Network {
     }
 
     /// The block that this instance took.
-    pub fn block(&self) -> Ipv4Addr {
+    pub(crate) fn block(&self) -> Ipv4Addr {
         self.block
     }
 
     /// Connects a new namespace.
-    pub async fn join(self: &Arc<Self>, namespace: OwnedFd) -> Result<Place, NetworkError> {
+    pub(crate) async fn join(self: &Arc<Self>, namespace: OwnedFd) -> Result<Place, NetworkError> {
         let slot = {
             let mut used = lock(&self.used);
             let slot = (0..SLOTS).find(|slot| !used.contains(slot)).ok_or(NetworkError::Full)?;
@@ -152,13 +152,13 @@ impl Network {
     }
 
     /// Removes rules and interfaces.
-    pub async fn stop(&self) {
+    pub(crate) async fn stop(&self) {
         clear(self.instance).await;
     }
 }
 
 /// Removes the rules and interfaces of an instance that isn't running any more.
-pub async fn clear(instance: u16) {
+pub(crate) async fn clear(instance: u16) {
     rules::remove(instance).await;
     let prefix = rules::interface_prefix(instance);
     for entry in fs::read_dir("/sys/class/net").into_iter().flatten().flatten() {
@@ -181,7 +181,7 @@ impl Place {
     }
 
     /// Connects to the guest's port 8080.
-    pub async fn connect(&self) -> io::Result<TcpStream> {
+    pub(crate) async fn connect(&self) -> io::Result<TcpStream> {
         let socket = self.network.namespaces.run(self.namespace.clone(), namespace::socket).await??;
         let stream = TcpSocket::from_std_stream(socket).connect(SocketAddr::from(([127, 0, 0, 1], GUEST_PORT))).await?;
         stream.set_nodelay(true)?;
@@ -189,7 +189,7 @@ impl Place {
     }
 
     /// Listens inside the sprite on the dial origin's address.
-    pub async fn listen(&self, port: u16) -> io::Result<TcpListener> {
+    pub(crate) async fn listen(&self, port: u16) -> io::Result<TcpListener> {
         let address = SocketAddr::from((DIAL_ADDRESS, port));
         let bind = move || {
             let listener = std::net::TcpListener::bind(address)?;

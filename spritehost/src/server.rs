@@ -16,15 +16,15 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tower_service::Service;
 
+use crate::api;
 use crate::arguments::Serve;
 use crate::faults::{self, When};
 use crate::host::{Host, RuntimeError};
 use crate::image::{self, ImageError};
-use crate::api;
 
 /// Why `serve` gave up.
 #[derive(Debug, thiserror::Error)]
-pub enum ServeError {
+pub(crate) enum ServeError {
     /// Not root.
     #[error("spritehost serve needs root: it makes network interfaces, mounts and containers")]
     NotRoot,
@@ -52,15 +52,15 @@ pub enum ServeError {
 
 /// In a response's extensions: close the connection instead of answering.
 #[derive(Debug, Clone, Copy)]
-pub struct Dropped;
+pub(crate) struct Dropped;
 
 /// Why a connection was closed without an answer.
 #[derive(Debug, thiserror::Error)]
 #[error("the connection is dropped")]
-pub struct ConnectionDropped;
+pub(crate) struct ConnectionDropped;
 
 /// Runs until it is told to stop.
-pub async fn run(options: &Serve) -> Result<(), ServeError> {
+pub(crate) async fn run(options: &Serve) -> Result<(), ServeError> {
     if !rustix::process::geteuid().is_root() {
         return Err(ServeError::NotRoot);
     }
@@ -123,7 +123,7 @@ async fn accept(host: Arc<Host>, listener: TcpListener) {
 }
 
 /// Serves HTTP/1.1 on one connection, with upgrades.
-pub async fn connection<S, A, F>(stream: S, answer: A)
+pub(crate) async fn connection<S, A, F>(stream: S, answer: A)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     A: Fn(Request<Incoming>) -> F,

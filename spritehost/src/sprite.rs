@@ -28,19 +28,19 @@ use crate::wire::WireError;
 
 mod activity;
 mod boot;
-pub mod exec;
-pub mod files;
+pub(crate) mod exec;
+pub(crate) mod files;
 mod lifecycle;
 mod link;
-pub mod services;
-pub mod tasks;
+pub(crate) mod services;
+pub(crate) mod tasks;
 
-pub use activity::Guard;
-pub use boot::{Boot, HOME, environment};
+pub(crate) use activity::Guard;
+pub(crate) use boot::{Boot, HOME, environment};
 
 /// Why something could not be done with a sprite.
 #[derive(Debug, thiserror::Error)]
-pub enum SpriteError {
+pub(crate) enum SpriteError {
     /// It was deleted meanwhile.
     #[error("the sprite is gone")]
     Gone,
@@ -85,7 +85,7 @@ enum Phase {
 }
 
 /// A sprite.
-pub struct Sprite {
+pub(crate) struct Sprite {
     shared: Arc<Shared>,
     record: Mutex<Record>,
     phase: tokio::sync::Mutex<Phase>,
@@ -97,7 +97,7 @@ pub struct Sprite {
 }
 
 /// Permission to use a running sprite, which stays awake meanwhile.
-pub struct Awake {
+pub(crate) struct Awake {
     /// The boot that is running.
     pub boot: Arc<Boot>,
     /// Keeps it awake.
@@ -106,7 +106,7 @@ pub struct Awake {
 
 impl Sprite {
     /// Takes on a record; the sprite is cold.
-    pub fn new(shared: Arc<Shared>, record: Record) -> Arc<Self> {
+    pub(crate) fn new(shared: Arc<Shared>, record: Record) -> Arc<Self> {
         let activity = activity::Activity::new();
         let sprite = Arc::new(Self {
             shared,
@@ -122,37 +122,37 @@ impl Sprite {
     }
 
     /// A copy of its record.
-    pub fn record(&self) -> Record {
+    pub(crate) fn record(&self) -> Record {
         lock(&self.record).clone()
     }
 
     /// Who may use its URL.
-    pub fn auth(&self) -> UrlAuth {
+    pub(crate) fn auth(&self) -> UrlAuth {
         lock(&self.record).auth
     }
 
     /// What it is doing. During a wake still what it was before.
-    pub fn status(&self) -> SpriteStatus {
+    pub(crate) fn status(&self) -> SpriteStatus {
         *lock(&self.status)
     }
 
     /// What the whole host shares.
-    pub fn shared(&self) -> &Shared {
+    pub(crate) fn shared(&self) -> &Shared {
         &self.shared
     }
 
     /// Whether it was deleted.
-    pub fn is_gone(&self) -> bool {
+    pub(crate) fn is_gone(&self) -> bool {
         self.gone.is_cancelled()
     }
 
     /// Its URL.
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("http://{}:{}", self.shared.options.public_host, lock(&self.record).port)
     }
 
     /// Changes its record, on disk first.
-    pub fn change(&self, edit: impl FnOnce(&mut Record)) -> Result<(), SpriteError> {
+    pub(crate) fn change(&self, edit: impl FnOnce(&mut Record)) -> Result<(), SpriteError> {
         let mut record = lock(&self.record);
         let mut changed = record.clone();
         edit(&mut changed);
@@ -163,7 +163,7 @@ impl Sprite {
     }
 
     /// It as the API shows it.
-    pub fn view(&self) -> snapvm_protocol::sprites::Sprite {
+    pub(crate) fn view(&self) -> snapvm_protocol::sprites::Sprite {
         let record = self.record();
         snapvm_protocol::sprites::Sprite {
             url: self.url(),

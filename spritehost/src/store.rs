@@ -20,7 +20,7 @@ use snapvm_protocol::sprites::{PutService, UrlAuth};
 
 /// A sprite's record.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Record {
+pub(crate) struct Record {
     /// `sprite-<uuid>`.
     pub id: String,
     /// Its name.
@@ -55,13 +55,13 @@ pub struct Record {
 
 /// The state folder.
 #[derive(Debug, Clone)]
-pub struct Store {
+pub(crate) struct Store {
     root: PathBuf,
 }
 
 impl Store {
     /// Opens the state folder and takes its lock, which is held as long as the returned file.
-    pub fn open(root: &Path) -> io::Result<(Self, File)> {
+    pub(crate) fn open(root: &Path) -> io::Result<(Self, File)> {
         use std::os::unix::fs::PermissionsExt;
         fs::create_dir_all(root)?;
         let root = root.canonicalize()?;
@@ -76,17 +76,17 @@ impl Store {
     }
 
     /// A file of the state folder itself.
-    pub fn file(&self, name: &str) -> PathBuf {
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.root.join(name)
     }
 
     /// A sprite's folder.
-    pub fn folder(&self, name: &str) -> PathBuf {
+    pub(crate) fn folder(&self, name: &str) -> PathBuf {
         self.root.join("sprites").join(name)
     }
 
     /// Every sprite; folders without a readable record are reported and skipped.
-    pub fn load(&self) -> io::Result<Vec<Record>> {
+    pub(crate) fn load(&self) -> io::Result<Vec<Record>> {
         let mut records = Vec::new();
         for entry in fs::read_dir(self.root.join("sprites"))? {
             let path = entry?.path().join("sprite.json");
@@ -99,7 +99,7 @@ impl Store {
     }
 
     /// Writes a record.
-    pub fn save(&self, record: &Record) -> io::Result<()> {
+    pub(crate) fn save(&self, record: &Record) -> io::Result<()> {
         let folder = self.folder(&record.name);
         fs::create_dir_all(&folder)?;
         let partial = folder.join("sprite.json.partial");
@@ -111,14 +111,14 @@ impl Store {
     }
 
     /// Takes a sprite's files away under a name of their own; its name is free at once.
-    pub fn discard(&self, record: &Record) -> io::Result<PathBuf> {
+    pub(crate) fn discard(&self, record: &Record) -> io::Result<PathBuf> {
         let trash = self.root.join("trash").join(&record.id);
         fs::rename(self.folder(&record.name), &trash)?;
         Ok(trash)
     }
 
     /// What an earlier run had no time to delete.
-    pub fn trash(&self) -> Vec<PathBuf> {
+    pub(crate) fn trash(&self) -> Vec<PathBuf> {
         fs::read_dir(self.root.join("trash")).into_iter().flatten().flatten().map(|entry| entry.path()).collect()
     }
 }
@@ -148,7 +148,7 @@ mod tests {
         };
         store.save(&record).unwrap();
         fs::create_dir_all(store.folder("half-made")).unwrap();
-        assert_eq!(store.load().unwrap(), [record.clone()]);
+        assert_eq!(store.load().unwrap(), std::slice::from_ref(&record));
         let trash = store.discard(&record).unwrap();
         assert_eq!(store.trash(), [trash]);
         assert_eq!(store.load().unwrap(), []);

@@ -24,14 +24,14 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 /// Longest message. The kernel's default socket buffer holds one packet of this size.
-pub const MESSAGE_MAX: usize = 128 * 1024;
+pub(crate) const MESSAGE_MAX: usize = 128 * 1024;
 /// Most descriptors in one packet: stdin, stdout, stderr.
 const DESCRIPTORS_MAX: usize = 3;
 
 /// From the host. `id` names the operation in everything that is said about it later.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
-pub enum ToGuest {
+pub(crate) enum ToGuest {
     /// The first message: the network is up.
     Setup {
         /// The sprite's name.
@@ -98,7 +98,7 @@ pub enum ToGuest {
 
 /// A program to start.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Program {
+pub(crate) struct Program {
     /// Its arguments, the program first.
     pub arguments: Vec<String>,
     /// Its complete environment.
@@ -112,7 +112,7 @@ pub struct Program {
 /// From the guest.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
-pub enum FromGuest {
+pub(crate) enum FromGuest {
     /// Setup is done.
     Ready,
     /// The program runs.
@@ -165,7 +165,7 @@ pub enum FromGuest {
 
 impl FromGuest {
     /// Which operation it is about.
-    pub fn id(&self) -> u64 {
+    pub(crate) fn id(&self) -> u64 {
         match self {
             Self::Ready => 0,
             Self::Started { id, .. }
@@ -180,7 +180,7 @@ impl FromGuest {
 
 /// Why a message could not be sent or received.
 #[derive(Debug, thiserror::Error)]
-pub enum WireError {
+pub(crate) enum WireError {
     /// The kernel refused.
     #[error("control socket: {0}")]
     System(#[from] rustix::io::Errno),
@@ -193,7 +193,7 @@ pub enum WireError {
 }
 
 /// Makes the pair: the host's end doesn't block, the guest's does.
-pub fn pair() -> Result<(OwnedFd, OwnedFd), WireError> {
+pub(crate) fn pair() -> Result<(OwnedFd, OwnedFd), WireError> {
     let flags = SocketFlags::CLOEXEC;
     let (host, guest) = rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?;
     rustix::io::ioctl_fionbio(&host, true)?;
@@ -205,13 +205,13 @@ pub fn pair() -> Result<(OwnedFd, OwnedFd), WireError> {
 }
 
 /// Encodes a message.
-pub fn encode<T: Serialize>(message: &T) -> Result<Vec<u8>, WireError> {
+pub(crate) fn encode<T: Serialize>(message: &T) -> Result<Vec<u8>, WireError> {
     let bytes = serde_json::to_vec(message)?;
     if bytes.len() > MESSAGE_MAX { Err(WireError::TooLong) } else { Ok(bytes) }
 }
 
 /// Sends one packet.
-pub fn send(socket: impl AsFd, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) -> Result<(), rustix::io::Errno> {
+pub(crate) fn send(socket: impl AsFd, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) -> Result<(), rustix::io::Errno> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS_MAX))];
     let mut control = SendAncillaryBuffer::new(&mut space);
     if !descriptors.is_empty() && !control.push(SendAncillaryMessage::ScmRights(descriptors)) {
@@ -222,22 +222,20 @@ pub fn send(socket: impl AsFd, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) -> 
 }
 
 /// Receives one packet's length into `buffer` without taking descriptors; 0 at the end.
-pub fn receive(socket: impl AsFd, buffer: &mut [u8]) -> Result<usize, rustix::io::Errno> {
+pub(crate) fn receive(socket: impl AsFd, buffer: &mut [u8]) -> Result<usize, rustix::io::Errno> {
     let mut control = RecvAncillaryBuffer::default();
-    let received =
-        rustix::net::recvmsg(socket, &mut [IoSliceMut::new(buffer)], &mut control, RecvFlags::CMSG_CLOEXEC)?;
+    let received = rustix::net::recvmsg(socket, &mut [IoSliceMut::new(buffer)], &mut control, RecvFlags::CMSG_CLOEXEC)?;
     Ok(received.bytes)
 }
 
 /// Receives one packet with its descriptors; `None` at the end.
-pub fn receive_with<T: DeserializeOwned>(
+pub(crate) fn receive_with<T: DeserializeOwned>(
     socket: impl AsFd,
     buffer: &mut [u8],
 ) -> Result<Option<(T, Vec<OwnedFd>)>, WireError> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS_MAX))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
-    let received =
-        rustix::net::recvmsg(socket, &mut [IoSliceMut::new(buffer)], &mut control, RecvFlags::CMSG_CLOEXEC)?;
+    let received = rustix::net::recvmsg(socket, &mut [IoSliceMut::new(buffer)], &mut control, RecvFlags::CMSG_CLOEXEC)?;
     let mut descriptors = Vec::new();
     for message in control.drain() {
         if let RecvAncillaryMessage::ScmRights(rights) = message {

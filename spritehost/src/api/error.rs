@@ -13,7 +13,7 @@ use crate::wire::WireError;
 
 /// A failed call.
 #[derive(Debug)]
-pub struct ApiFailure {
+pub(crate) struct ApiFailure {
     status: StatusCode,
     /// The API's name of it.
     error: &'static str,
@@ -28,22 +28,22 @@ impl ApiFailure {
     }
 
     /// The call was not understood.
-    pub fn bad_request(message: impl Into<String>) -> Self {
+    pub(crate) fn bad_request(message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "bad_request", message)
     }
 
     /// There is no such thing.
-    pub fn not_found(message: impl Into<String>) -> Self {
+    pub(crate) fn not_found(message: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, "not_found", message)
     }
 
     /// There is one already.
-    pub fn conflict(message: impl Into<String>) -> Self {
+    pub(crate) fn conflict(message: impl Into<String>) -> Self {
         Self::new(StatusCode::CONFLICT, "conflict", message)
     }
 
     /// No token, or a wrong one.
-    pub fn unauthorized() -> Self {
+    pub(crate) fn unauthorized() -> Self {
         Self::new(StatusCode::UNAUTHORIZED, "unauthorized", "missing or invalid token")
     }
 
@@ -52,7 +52,7 @@ impl ApiFailure {
     }
 
     /// Says which path it is about, where a file operation was refused.
-    pub fn about(mut self, path: &str) -> Self {
+    pub(crate) fn about(mut self, path: &str) -> Self {
         if let Some((_, about)) = &mut self.file {
             path.clone_into(about);
         }

@@ -29,7 +29,7 @@ use crate::wire::Program;
 const MESSAGE_MAX: usize = 1024 * 1024;
 
 /// `POST …/exec`: the body is stdin, the answer is frames, one in each chunk.
-pub async fn once(
+pub(crate) async fn once(
     State(host): State<Arc<Host>>,
     Path(name): Path<String>,
     Query(pairs): Pairs,
@@ -50,7 +50,7 @@ pub async fn once(
 }
 
 /// `GET …/exec` with an upgrade.
-pub async fn socket(
+pub(crate) async fn socket(
     State(host): State<Arc<Host>>,
     Path(name): Path<String>,
     Query(pairs): Pairs,

@@ -22,7 +22,7 @@ const MODE: u32 = 0o644;
 const PIECE: usize = 64 * 1024;
 
 /// `GET …/fs/read`
-pub async fn read(
+pub(crate) async fn read(
     State(host): State<Arc<Host>>,
     Path(name): Path<String>,
     Query(pairs): Pairs,
@@ -34,7 +34,7 @@ pub async fn read(
 }
 
 /// `GET …/fs/list`
-pub async fn list(
+pub(crate) async fn list(
     State(host): State<Arc<Host>>,
     Path(name): Path<String>,
     Query(pairs): Pairs,
@@ -46,7 +46,7 @@ pub async fn list(
 }
 
 /// `PUT …/fs/write`
-pub async fn write(
+pub(crate) async fn write(
     State(host): State<Arc<Host>>,
     Path(name): Path<String>,
     Query(pairs): Pairs,
@@ -111,7 +111,10 @@ mod tests {
         assert_eq!(join("/home/sprite", "a/b"), Some("/home/sprite/a/b".into()));
         assert_eq!(join("x", "/etc/hosts"), Some("/etc/hosts".into()));
         assert_eq!(join("/", "a\0b"), None);
-        assert_eq!((parse_mode("0755"), parse_mode("644"), parse_mode("8"), parse_mode("77777")), (Some(0o755), Some(0o644), None, None));
+        assert_eq!(
+            (parse_mode("0755"), parse_mode("644"), parse_mode("8"), parse_mode("77777")),
+            (Some(0o755), Some(0o644), None, None)
+        );
     }
 
     proptest! {

@@ -24,7 +24,7 @@ use crate::sprite::tasks::{Set, Task};
 const BODY_MAX: usize = 128 * 1024;
 
 /// Serves a sprite's socket until its boot is over.
-pub fn start(sprite: Arc<Sprite>, listener: UnixListener, over: CancellationToken) {
+pub(crate) fn start(sprite: Arc<Sprite>, listener: UnixListener, over: CancellationToken) {
     let router = Router::new()
         .route("/info", get(info))
         .route("/v1/tasks", get(list_tasks).post(create_task))

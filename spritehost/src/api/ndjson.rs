@@ -14,11 +14,11 @@ const BACKLOG: usize = 64;
 
 /// Where lines go.
 #[derive(Clone)]
-pub struct Events(mpsc::Sender<Bytes>);
+pub(crate) struct Events(mpsc::Sender<Bytes>);
 
 impl Events {
     /// Sends an event with the present time; a caller who has gone misses it.
-    pub async fn send(&self, kind: &str, mut event: Value) {
+    pub(crate) async fn send(&self, kind: &str, mut event: Value) {
         if let Some(fields) = event.as_object_mut() {
             fields.insert("type".into(), json!(kind));
             fields.insert("timestamp".into(), json!(crate::clock::now_ms()));
@@ -28,13 +28,13 @@ impl Events {
 }
 
 /// An answer and the end that feeds it.
-pub fn stream() -> (Events, Response) {
+pub(crate) fn stream() -> (Events, Response) {
     let (sender, receiver) = mpsc::channel(BACKLOG);
     (Events(sender), ([(header::CONTENT_TYPE, "application/x-ndjson")], body(receiver)).into_response())
 }
 
 /// A body out of what comes through a channel.
-pub fn body(receiver: mpsc::Receiver<Bytes>) -> Body {
+pub(crate) fn body(receiver: mpsc::Receiver<Bytes>) -> Body {
     Body::from_stream(futures_util::stream::unfold(receiver, |mut receiver| async {
         receiver.recv().await.map(|piece| (Ok::<_, Infallible>(piece), receiver))
     }))

@@ -28,7 +28,7 @@ use crate::sprite::{Awake, Sprite, files};
 /// How long a start is watched where the caller doesn't say.
 const WATCH: Duration = Duration::from_secs(5);
 /// The longest that it is watched.
-const WATCH_MAX: Duration = Duration::from_secs(300);
+const WATCH_MAX: Duration = Duration::from_mins(5);
 /// Time between TERM and KILL where the caller doesn't say.
 const GRACE: Duration = Duration::from_secs(10);
 /// Most services of one sprite.
@@ -41,12 +41,12 @@ const LOG_MAX: u64 = 256 * 1024;
 type Named = Path<(String, String)>;
 
 /// `GET …/services`
-pub async fn list(State(host): State<Arc<Host>>, Path(name): Path<String>) -> Result<Json<Value>, ApiFailure> {
+pub(crate) async fn list(State(host): State<Arc<Host>>, Path(name): Path<String>) -> Result<Json<Value>, ApiFailure> {
     list_of(&host.find(&name)?).await
 }
 
 /// `GET …/services`, also on the guest socket.
-pub async fn list_of(sprite: &Arc<Sprite>) -> Result<Json<Value>, ApiFailure> {
+pub(crate) async fn list_of(sprite: &Arc<Sprite>) -> Result<Json<Value>, ApiFailure> {
     let awake = sprite.awake().await?;
     let services = sprite.record().services;
     let views = services.iter().map(|(name, definition)| view(name, definition, &awake.boot.services.state(name)));
@@ -54,7 +54,10 @@ pub async fn list_of(sprite: &Arc<Sprite>) -> Result<Json<Value>, ApiFailure> {
 }
 
 /// `GET …/services/{service}`
-pub async fn get(State(host): State<Arc<Host>>, Path((name, service)): Named) -> Result<Json<Value>, ApiFailure> {
+pub(crate) async fn get(
+    State(host): State<Arc<Host>>,
+    Path((name, service)): Named,
+) -> Result<Json<Value>, ApiFailure> {
     let sprite = host.find(&name)?;
     let definition = definition(&sprite, &service)?;
     let awake = sprite.awake().await?;
@@ -69,7 +72,7 @@ pub async fn get(State(host): State<Arc<Host>>, Path((name, service)): Named) ->
 }
 
 /// `PUT …/services/{service}`: create or replace, and start.
-pub async fn put(
+pub(crate) async fn put(
     State(host): State<Arc<Host>>,
     Path((name, service)): Named,
     Query(pairs): Pairs,
@@ -80,7 +83,7 @@ pub async fn put(
 }
 
 /// `PUT …/services/{service}`, also on the guest socket.
-pub async fn put_to(
+pub(crate) async fn put_to(
     sprite: &Arc<Sprite>,
     service: String,
     pairs: &[(String, String)],
@@ -106,7 +109,7 @@ pub async fn put_to(
 }
 
 /// `POST …/services/{service}/start`
-pub async fn start(
+pub(crate) async fn start(
     State(host): State<Arc<Host>>,
     Path((name, service)): Named,
     Query(pairs): Pairs,
@@ -119,7 +122,7 @@ pub async fn start(
 }
 
 /// `POST …/services/{service}/restart`
-pub async fn restart(
+pub(crate) async fn restart(
     State(host): State<Arc<Host>>,
     Path((name, service)): Named,
     Query(pairs): Pairs,
@@ -133,7 +136,7 @@ pub async fn restart(
 }
 
 /// `POST …/services/{service}/stop`
-pub async fn stop(
+pub(crate) async fn stop(
     State(host): State<Arc<Host>>,
     Path((name, service)): Named,
     Query(pairs): Pairs,
@@ -154,7 +157,10 @@ pub async fn stop(
 }
 
 /// `DELETE …/services/{service}`
-pub async fn delete(State(host): State<Arc<Host>>, Path((name, service)): Named) -> Result<StatusCode, ApiFailure> {
+pub(crate) async fn delete(
+    State(host): State<Arc<Host>>,
+    Path((name, service)): Named,
+) -> Result<StatusCode, ApiFailure> {
     let sprite = host.find(&name)?;
     definition(&sprite, &service)?;
     let awake = sprite.awake().await?;
@@ -167,7 +173,7 @@ pub async fn delete(State(host): State<Arc<Host>>, Path((name, service)): Named)
 }
 
 /// `GET …/services/{service}/logs`
-pub async fn logs(
+pub(crate) async fn logs(
     State(host): State<Arc<Host>>,
     Path((name, service)): Named,
     Query(pairs): Pairs,

@@ -20,7 +20,7 @@ use crate::sprite::Sprite;
 const PAGE: usize = 50;
 
 /// `POST /v1/sprites`
-pub async fn create(
+pub(crate) async fn create(
     State(host): State<Arc<Host>>,
     body: Result<Json<CreateSprite>, JsonRejection>,
 ) -> Result<Response, ApiFailure> {
@@ -34,12 +34,12 @@ pub async fn create(
 }
 
 /// `GET /v1/sprites/{name}`
-pub async fn get(State(host): State<Arc<Host>>, Path(name): Path<String>) -> Result<Json<Value>, ApiFailure> {
+pub(crate) async fn get(State(host): State<Arc<Host>>, Path(name): Path<String>) -> Result<Json<Value>, ApiFailure> {
     Ok(Json(detail(&*host.find(&name)?)))
 }
 
 /// `GET /v1/sprites`
-pub async fn list(State(host): State<Arc<Host>>, Query(pairs): Pairs) -> Result<Json<Value>, ApiFailure> {
+pub(crate) async fn list(State(host): State<Arc<Host>>, Query(pairs): Pairs) -> Result<Json<Value>, ApiFailure> {
     let prefix = query::first(&pairs, "prefix").unwrap_or_default();
     let after = query::first(&pairs, "continuation_token").unwrap_or_default();
     let most = query::first(&pairs, "max_results").map_or(Ok(PAGE), str::parse);
@@ -71,7 +71,7 @@ pub async fn list(State(host): State<Arc<Host>>, Query(pairs): Pairs) -> Result<
 }
 
 /// `PUT /v1/sprites/{name}`
-pub async fn update(
+pub(crate) async fn update(
     State(host): State<Arc<Host>>,
     Path(name): Path<String>,
     body: Result<Json<UpdateSprite>, JsonRejection>,
@@ -89,7 +89,7 @@ pub async fn update(
 }
 
 /// `DELETE /v1/sprites/{name}`
-pub async fn delete(State(host): State<Arc<Host>>, Path(name): Path<String>) -> Result<StatusCode, ApiFailure> {
+pub(crate) async fn delete(State(host): State<Arc<Host>>, Path(name): Path<String>) -> Result<StatusCode, ApiFailure> {
     host.delete(&name).await?;
     Ok(StatusCode::NO_CONTENT)
 }

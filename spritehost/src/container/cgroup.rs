@@ -72,7 +72,8 @@ fn find(memberships: &str, mounts: &str) -> Option<Freezer> {
         memberships.lines().find_map(|line| {
             let (_, rest) = line.split_once(':')?;
             let (controllers, path) = rest.split_once(':')?;
-            let is_it = if wanted.is_empty() { controllers.is_empty() } else { controllers.split(',').any(|it| it == wanted) };
+            let is_it =
+                if wanted.is_empty() { controllers.is_empty() } else { controllers.split(',').any(|it| it == wanted) };
             // A container that sits in the root has no freezer of its own.
             (is_it && path != "/").then(|| path.trim_start_matches('/').to_owned())
         })
@@ -101,7 +102,9 @@ mod tests {
         let mounts = "31 26 0:27 / /sys/fs/cgroup/freezer rw,nosuid - cgroup cgroup rw,freezer\n\
             32 26 0:28 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw,nsdelegate\n";
         let hybrid = find("6:freezer:/spritehost/a\n0::/\n", mounts);
-        assert!(matches!(hybrid, Some(Freezer::Version1(path)) if path == Path::new("/sys/fs/cgroup/freezer/spritehost/a")));
+        assert!(
+            matches!(hybrid, Some(Freezer::Version1(path)) if path == Path::new("/sys/fs/cgroup/freezer/spritehost/a"))
+        );
         let mounts = "32 26 0:28 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw,nsdelegate\n";
         let unified = find("0::/spritehost/a\n", mounts);
         assert!(matches!(unified, Some(Freezer::Version2(path)) if path == Path::new("/sys/fs/cgroup/spritehost/a")));

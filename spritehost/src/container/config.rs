@@ -6,7 +6,7 @@ use super::{ID_COUNT, ID_SHIFT, Plan};
 
 /// What a sprite may use.
 #[derive(Debug, Clone, Copy)]
-pub struct Limits {
+pub(crate) struct Limits {
     /// Memory in MiB.
     pub memory: u32,
     /// Processes and threads.

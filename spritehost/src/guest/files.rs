@@ -124,10 +124,8 @@ fn create_folders(folder: &Path) -> io::Result<()> {
 pub(super) fn read(control: &Control, id: u64, path: &str, offset: i64, pipe: OwnedFd) {
     let opened = (|| {
         // Not blocking, so that a FIFO without a writer can't hold the thread.
-        let mut file = OpenOptions::new()
-            .read(true)
-            .custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed())
-            .open(path)?;
+        let mut file =
+            OpenOptions::new().read(true).custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed()).open(path)?;
         let metadata = file.metadata()?;
         if metadata.is_dir() {
             return Err(io::ErrorKind::IsADirectory.into());

@@ -28,7 +28,7 @@ const ROOT: &str = "/run/spritehost";
 
 /// Why the host could not start.
 #[derive(Debug, thiserror::Error)]
-pub enum RuntimeError {
+pub(crate) enum RuntimeError {
     /// A file.
     #[error("{what}: {source}")]
     System {

@@ -92,7 +92,9 @@ async fn ways_out() -> Result<Vec<String>, NetworkError> {
 fn device(line: &str) -> Option<String> {
     let name = line.split_whitespace().skip_while(|word| *word != "dev").nth(1)?;
     // It goes into a rule: nothing that could end the string.
-    name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'@')).then(|| name.to_owned())
+    name.bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'@'))
+        .then(|| name.to_owned())
 }
 
 async fn apply(script: &str) -> Result<(), NetworkError> {

@@ -8,7 +8,7 @@ use tokio::sync::Notify;
 use crate::guest::lock;
 
 /// A sprite's activity.
-pub struct Activity {
+pub(crate) struct Activity {
     state: Mutex<State>,
     /// Told when the count falls to 0, or a task goes.
     pub(super) changed: Notify,
@@ -20,7 +20,7 @@ struct State {
 }
 
 /// One thing that goes on.
-pub struct Guard(Arc<Activity>);
+pub(crate) struct Guard(Arc<Activity>);
 
 impl Activity {
     pub(super) fn new() -> Arc<Self> {

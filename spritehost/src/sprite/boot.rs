@@ -18,12 +18,12 @@ use crate::network::{DIAL_ADDRESS, Place};
 use crate::wire::{self, Program, ToGuest};
 
 /// The user's home, and where programs start.
-pub const HOME: &str = "/home/sprite";
+pub(crate) const HOME: &str = "/home/sprite";
 /// How long processes have after TERM when a sprite is put away in order.
 const GRACE: Duration = Duration::from_secs(3);
 
 /// A running (or frozen) sprite.
-pub struct Boot {
+pub(crate) struct Boot {
     pub(super) link: Link,
     container: Container,
     place: Place,
@@ -108,12 +108,12 @@ impl Boot {
     }
 
     /// Connects to the guest's port 8080.
-    pub async fn connect_app(&self) -> std::io::Result<TcpStream> {
+    pub(crate) async fn connect_app(&self) -> std::io::Result<TcpStream> {
         self.place.connect().await
     }
 
     /// Ends when the connections of now have to be cut.
-    pub fn cut(&self) -> CancellationToken {
+    pub(crate) fn cut(&self) -> CancellationToken {
         lock(&self.cut).clone()
     }
 
@@ -168,7 +168,7 @@ impl Boot {
 }
 
 /// Environment of the programs in a sprite, as the user's login shell would have it.
-pub fn environment(own: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+pub(crate) fn environment(own: &BTreeMap<String, String>) -> BTreeMap<String, String> {
     const PATH: &str = "/home/sprite/.local/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
     let defaults = [("HOME", HOME), ("LANG", "C.UTF-8"), ("LOGNAME", "sprite"), ("PATH", PATH), ("SHELL", "/bin/bash")];
     let mut environment: BTreeMap<String, String> =

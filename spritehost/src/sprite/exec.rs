@@ -16,17 +16,17 @@ use super::{Awake, SpriteError, boot};
 use crate::wire::Program;
 
 /// Stream numbers of frames.
-pub mod stream {
+pub(crate) mod stream {
     /// To the program.
-    pub const STDIN: u8 = 0;
+    pub(crate) const STDIN: u8 = 0;
     /// From the program.
-    pub const STDOUT: u8 = 1;
+    pub(crate) const STDOUT: u8 = 1;
     /// From the program.
-    pub const STDERR: u8 = 2;
+    pub(crate) const STDERR: u8 = 2;
     /// One byte: its exit code.
-    pub const EXIT: u8 = 3;
+    pub(crate) const EXIT: u8 = 3;
     /// Nothing more to the program.
-    pub const STDIN_END: u8 = 4;
+    pub(crate) const STDIN_END: u8 = 4;
 }
 
 /// Longest piece of output in a frame.
@@ -39,7 +39,7 @@ const LATE: Duration = Duration::from_millis(200);
 const AFTER_DISCONNECT: Duration = Duration::from_secs(10);
 
 /// A running program.
-pub struct Execution {
+pub(crate) struct Execution {
     /// Its process id in the guest.
     pub pid: u32,
     /// Its stdin.
@@ -51,7 +51,7 @@ pub struct Execution {
 }
 
 /// Starts a program. The sprite stays awake until it has ended.
-pub async fn start(awake: Awake, program: Program) -> Result<Execution, SpriteError> {
+pub(crate) async fn start(awake: Awake, program: Program) -> Result<Execution, SpriteError> {
     let (stdin, input) = boot::pipe_to_guest()?;
     let (stdout, output) = boot::pipe_from_guest()?;
     let (stderr, errors) = boot::pipe_from_guest()?;
@@ -73,7 +73,7 @@ pub async fn start(awake: Awake, program: Program) -> Result<Execution, SpriteEr
 }
 
 /// A frame.
-pub fn frame(stream: u8, bytes: &[u8]) -> Bytes {
+pub(crate) fn frame(stream: u8, bytes: &[u8]) -> Bytes {
     let mut frame = BytesMut::with_capacity(bytes.len() + 1);
     frame.put_u8(stream);
     frame.put_slice(bytes);

@@ -11,11 +11,11 @@ use super::{Awake, SpriteError, boot};
 use crate::wire::{FromGuest, ToGuest};
 
 /// Largest file that the API writes.
-pub const WRITE_MAX: u64 = 512 * 1024 * 1024;
+pub(crate) const WRITE_MAX: u64 = 512 * 1024 * 1024;
 
 /// Why a file was not written.
 #[derive(Debug, thiserror::Error)]
-pub enum WriteError {
+pub(crate) enum WriteError {
     /// The sprite.
     #[error(transparent)]
     Sprite(#[from] SpriteError),
@@ -28,7 +28,7 @@ pub enum WriteError {
 }
 
 /// A file that is being read.
-pub struct Reading {
+pub(crate) struct Reading {
     /// Its length; `None` where that is not known.
     pub size: Option<u64>,
     /// Where in the file the bytes begin.
@@ -40,7 +40,7 @@ pub struct Reading {
 }
 
 /// Writes a file, whole or not at all; returns where it ended up and how long it is.
-pub async fn write<E>(
+pub(crate) async fn write<E>(
     awake: &Awake,
     path: String,
     mode: u32,
@@ -50,8 +50,7 @@ pub async fn write<E>(
     let (mut sender, end) = boot::pipe_to_guest().map_err(SpriteError::from)?;
     let ends = [end];
     let link = &awake.boot.link;
-    let mut operation =
-        link.begin(|id| ToGuest::Write { id, path, mode, parents }, &boot::borrow(&ends)).await?;
+    let mut operation = link.begin(|id| ToGuest::Write { id, path, mode, parents }, &boot::borrow(&ends)).await?;
     drop(ends);
     let sent = async {
         let (mut size, mut body) = (0_u64, pin!(body));
@@ -87,12 +86,12 @@ pub async fn write<E>(
 }
 
 /// Opens a file for reading; a negative offset counts from its end.
-pub async fn read(awake: Awake, path: String, offset: i64) -> Result<Reading, SpriteError> {
+pub(crate) async fn read(awake: Awake, path: String, offset: i64) -> Result<Reading, SpriteError> {
     open(awake, |id| ToGuest::Read { id, path, offset }).await
 }
 
 /// Opens the listing of a folder, as the JSON of the API.
-pub async fn list(awake: Awake, path: String) -> Result<Reading, SpriteError> {
+pub(crate) async fn list(awake: Awake, path: String) -> Result<Reading, SpriteError> {
     open(awake, |id| ToGuest::List { id, path }).await
 }
 

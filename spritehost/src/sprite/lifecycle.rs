@@ -13,7 +13,7 @@ const RETRY: Duration = Duration::from_secs(5);
 
 impl Sprite {
     /// Wakes the sprite if it sleeps, and keeps it awake as long as the answer lives.
-    pub async fn awake(self: &Arc<Self>) -> Result<Awake, SpriteError> {
+    pub(crate) async fn awake(self: &Arc<Self>) -> Result<Awake, SpriteError> {
         let sprite = self.clone();
         // In a task of its own: a caller who goes away must not leave half a boot behind.
         let waking = tokio::spawn(async move { sprite.wake().await });
@@ -46,7 +46,7 @@ impl Sprite {
     }
 
     /// Ends the boot, if there is one.
-    pub async fn put_away(self: &Arc<Self>, in_order: bool) {
+    pub(crate) async fn put_away(self: &Arc<Self>, in_order: bool) {
         let mut phase = self.phase.lock().await;
         if matches!(*phase, Phase::Gone) {
             return;
@@ -56,7 +56,7 @@ impl Sprite {
     }
 
     /// Ends the boot for good.
-    pub async fn retire(self: &Arc<Self>) {
+    pub(crate) async fn retire(self: &Arc<Self>) {
         self.gone.cancel();
         let mut phase = self.phase.lock().await;
         let old = std::mem::replace(&mut *phase, Phase::Gone);

@@ -43,7 +43,10 @@ pub(super) struct Operation {
 
 impl Link {
     /// Takes the host's end of a pair.
-    #[expect(deprecated, reason = "what is unsound about it, a descriptor that somebody else closes, can't happen with an owned one")]
+    #[expect(
+        deprecated,
+        reason = "what is unsound about it, a descriptor that somebody else closes, can't happen with an owned one"
+    )]
     pub(super) fn start(socket: OwnedFd) -> Result<Self, SpriteError> {
         let socket = Arc::new(AsyncFd::new(socket)?);
         let (waiters, closed) = (Waiters::default(), CancellationToken::new());

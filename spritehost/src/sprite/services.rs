@@ -26,14 +26,14 @@ use crate::wire::{FromGuest, Program};
 /// The first wait before a service is started again; it doubles with each.
 const BACKOFF_FIRST: Duration = Duration::from_millis(500);
 /// The longest.
-const BACKOFF_MAX: Duration = Duration::from_secs(60);
+const BACKOFF_MAX: Duration = Duration::from_mins(1);
 /// A service that ran this long starts with a fresh back-off.
-const STABLE: Duration = Duration::from_secs(60);
+const STABLE: Duration = Duration::from_mins(1);
 
 /// What a service is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Status {
+pub(crate) enum Status {
     /// Never started in this boot.
     Stopped,
     /// About to run.
@@ -48,7 +48,7 @@ pub enum Status {
 
 /// A service's state, as the API shows it.
 #[derive(Debug, Clone, Serialize)]
-pub struct State {
+pub(crate) struct State {
     /// Which service.
     pub name: String,
     /// What it is doing.
@@ -70,12 +70,12 @@ pub struct State {
 
 /// Services of one boot.
 #[derive(Default)]
-pub struct Services {
+pub(crate) struct Services {
     running: Mutex<BTreeMap<String, Arc<Service>>>,
 }
 
 /// A service that was started in this boot.
-pub struct Service {
+pub(crate) struct Service {
     state: watch::Sender<State>,
     stop: CancellationToken,
     /// How long it has between TERM and KILL; set before `stop`.
@@ -97,7 +97,7 @@ impl Services {
     }
 
     /// Starts a service unless it runs; the answer follows its state.
-    pub fn start(
+    pub(crate) fn start(
         &self,
         boot: &Arc<Boot>,
         name: &str,
@@ -136,7 +136,7 @@ impl Services {
     }
 
     /// Stops a service and waits until it has ended.
-    pub async fn stop(&self, name: &str, grace: Duration) {
+    pub(crate) async fn stop(&self, name: &str, grace: Duration) {
         let service = lock(&self.running).get(name).cloned();
         if let Some(service) = service {
             *lock(&service.grace) = grace;
@@ -146,12 +146,12 @@ impl Services {
     }
 
     /// Forgets a service that was stopped.
-    pub fn forget(&self, name: &str) {
+    pub(crate) fn forget(&self, name: &str) {
         lock(&self.running).remove(name);
     }
 
     /// A service's state.
-    pub fn state(&self, name: &str) -> State {
+    pub(crate) fn state(&self, name: &str) -> State {
         lock(&self.running).get(name).map_or_else(|| State::stopped(name), |service| service.state.borrow().clone())
     }
 }
@@ -256,7 +256,12 @@ pub(super) async fn exit_code(operation: &mut Operation) -> Result<i32, SpriteEr
 
 /// Names of services, each after those it needs. Needs that don't exist or go in a circle hold nothing up.
 fn in_order(services: &BTreeMap<String, PutService>) -> Vec<String> {
-    fn visit<'a>(name: &'a str, services: &'a BTreeMap<String, PutService>, seen: &mut Vec<&'a str>, order: &mut Vec<String>) {
+    fn visit<'a>(
+        name: &'a str,
+        services: &'a BTreeMap<String, PutService>,
+        seen: &mut Vec<&'a str>,
+        order: &mut Vec<String>,
+    ) {
         let Some(definition) = services.get(name) else { return };
         if seen.contains(&name) {
             return;

@@ -15,14 +15,14 @@ use crate::guest::lock;
 const TASKS_MAX: usize = 100;
 
 /// A sprite's tasks.
-pub struct Tasks {
+pub(crate) struct Tasks {
     held: Mutex<BTreeMap<String, Task>>,
     activity: Arc<Activity>,
 }
 
 /// A task.
 #[derive(Debug, Clone)]
-pub struct Task {
+pub(crate) struct Task {
     /// When it was set first.
     pub started_at: DateTime<Utc>,
     /// When it ends, for people.
@@ -32,7 +32,7 @@ pub struct Task {
 
 /// What became of a task that was to be set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Set {
+pub(crate) enum Set {
     /// It is new.
     Created,
     /// It was there and lasts longer, or shorter, now.
@@ -49,7 +49,7 @@ impl Tasks {
     }
 
     /// Sets a task.
-    pub fn set(&self, name: &str, life: Duration, may_exist: bool) -> Set {
+    pub(crate) fn set(&self, name: &str, life: Duration, may_exist: bool) -> Set {
         let mut held = self.current();
         let now = Utc::now();
         let old = held.get(name).map(|task| task.started_at);
@@ -67,7 +67,7 @@ impl Tasks {
     }
 
     /// Drops a task; whether there was one.
-    pub fn clear(&self, name: &str) -> bool {
+    pub(crate) fn clear(&self, name: &str) -> bool {
         let was = self.current().remove(name).is_some();
         self.activity.touch();
         was
@@ -79,7 +79,7 @@ impl Tasks {
     }
 
     /// All of them.
-    pub fn list(&self) -> Vec<(String, Task)> {
+    pub(crate) fn list(&self) -> Vec<(String, Task)> {
         self.current().iter().map(|(name, task)| (name.clone(), task.clone())).collect()
     }
 
@@ -104,7 +104,7 @@ mod tests {
     #[test]
     fn tasks_are_set_renewed_cleared_and_bounded() {
         let tasks = Tasks::new(Activity::new());
-        let minute = Duration::from_secs(60);
+        let minute = Duration::from_mins(1);
         assert_eq!(tasks.set("a", minute, false), Set::Created);
         assert_eq!(tasks.set("a", minute, false), Set::Exists);
         assert_eq!(tasks.set("a", minute * 2, true), Set::Renewed);
