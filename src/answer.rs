@@ -11,13 +11,15 @@ pub struct Answer {
     pub body: String,
     /// Further headers.
     pub headers: Vec<(&'static str, String)>,
+    /// The platform's own response, in place of everything else: an upgraded socket, which must not be touched.
+    pub upgraded: Option<worker::Response>,
 }
 
 impl Answer {
     /// JSON with a status.
     #[must_use]
     pub fn json(status: u16, body: String) -> Self {
-        Self { status, body, headers: Vec::new() }
+        Self { status, body, headers: Vec::new(), upgraded: None }
     }
 
     /// 204.
@@ -38,6 +40,9 @@ impl Answer {
     /// # Errors
     /// [`Error::Platform`] when a header cannot be set.
     pub fn respond(self) -> Result<worker::Response, Error> {
+        if let Some(response) = self.upgraded {
+            return Ok(response);
+        }
         let headers = worker::Headers::new();
         headers.set("cache-control", "no-store")?;
         headers.set("x-content-type-options", "nosniff")?;

@@ -9,6 +9,7 @@ use crate::authz::policy::{self, Caller};
 use crate::config::Config;
 use crate::context::{BODY_MAX, Call};
 use crate::error::{Error, Problem};
+use crate::gateway::terminals::is_upgrade;
 use crate::log;
 use crate::router::{Match, find, method_name};
 
@@ -50,7 +51,7 @@ async fn run(mut request: Request, env: Env, config: Config, request_id: &str) -
         cookie: headers.get("cookie")?,
         origin: headers.get("origin")?,
         fetch_site: headers.get("sec-fetch-site")?,
-        unsafe_method: method_name(&route.method) != "GET",
+        unsafe_method: method_name(&route.method) != "GET" || is_upgrade(&request)?,
     };
     let credential = authenticate(&presented, &config.console_origin)?;
     if rule.caller != Caller::Public && credential.is_none() {
@@ -58,7 +59,7 @@ async fn run(mut request: Request, env: Env, config: Config, request_id: &str) -
     }
     let address = headers.get("cf-connecting-ip")?.unwrap_or_else(|| "unknown".into());
     let user_agent: String = headers.get("user-agent")?.unwrap_or_default().chars().take(300).collect();
-    let body = if presented.unsafe_method { read_body(&mut request).await? } else { Vec::new() };
+    let body = if method_name(&route.method) != "GET" { read_body(&mut request).await? } else { Vec::new() };
     let parameters = parameters.into_iter().map(|(key, value)| (key, percent_decode(&value))).collect();
     let call = Call {
         operation: route.operation,
@@ -78,7 +79,7 @@ async fn run(mut request: Request, env: Env, config: Config, request_id: &str) -
 
 /// The body, never more than [`BODY_MAX`] of it; JSON or nothing.
 async fn read_body(request: &mut Request) -> Result<Vec<u8>, Error> {
-    let too_large = || Problem::new(413, "too_large", format!("A body has at most {} bytes. Send less.", BODY_MAX));
+    let too_large = || Problem::new(413, "too_large", format!("A body has at most {BODY_MAX} bytes. Send less."));
     let headers = request.headers();
     let declared = headers.get("content-length")?.and_then(|text| text.parse::<usize>().ok());
     if declared.is_some_and(|length| length > BODY_MAX) {

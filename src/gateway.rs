@@ -1,3 +1,11 @@
-//! The way to machines: their objects, and the URLs of their apps.
+//! The way to machines: their objects, the sockets of their agents, and the URLs of their apps.
 
+pub mod apps;
+pub mod cookies;
+pub mod dial;
+pub mod forward;
+pub mod handshake;
 pub mod object;
+pub mod outside;
+pub mod resolve;
+pub mod terminals;

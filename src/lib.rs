@@ -22,12 +22,14 @@ pub mod domain;
 pub mod error;
 pub mod gateway;
 pub mod handlers;
+pub mod objects;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod openapi;
 pub mod passwords;
 pub mod platform;
 pub mod router;
 pub mod secrets;
+pub mod sprites;
 
 use snapvm_protocol::hosts::Target;
 use worker::{Context, Env, Request, Response, event};
@@ -71,8 +73,16 @@ async fn split(request: Request, env: Env, request_id: &str) -> Result<Response,
     };
     match config.hosts.parse(&host) {
         Some(Target::Console) if is_api(url.path()) => api::answer(request, env, config, request_id).await,
+        // Where agents dial the console's own host.
+        Some(Target::Console | Target::Dial) if url.path().starts_with("/agent/v1/") => {
+            gateway::dial::forward(request, &env).await
+        }
+        Some(Target::Console) if url.path() == gateway::handshake::CONSOLE_PATH => {
+            gateway::handshake::authorize(request, env, config, request_id).await
+        }
         Some(Target::Console) => asset(request, &env).await,
-        Some(Target::Dial | Target::App(_)) | None => Err(Problem::not_found().into()),
+        Some(Target::App(app)) => gateway::apps::answer(request, env, config, &app, request_id).await,
+        Some(Target::Dial) | None => Err(Problem::not_found().into()),
     }
 }
 

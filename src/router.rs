@@ -93,6 +93,7 @@ pub const ROUTES: &[Route] = &[
     route!(Get "/v1/orgs/{org}/machines/{machine}/terminals" "terminals_list" 200 terminals::list, "List terminals"),
     route!(Post "/v1/orgs/{org}/machines/{machine}/terminals" "terminals_create" 201 terminals::create, "Create a terminal"),
     route!(Delete "/v1/orgs/{org}/machines/{machine}/terminals/{terminal}" "terminals_delete" 204 terminals::delete, "End a terminal"),
+    route!(Get "/v1/orgs/{org}/machines/{machine}/terminals/{terminal}/stream" "terminals_stream" 101 terminals::stream, "Follow a terminal (WebSocket)"),
 ];
 
 /// What a path and a method lead to.

@@ -3,4 +3,7 @@
 //! The shells that the runtime knows by name are in the Worker's `lib.rs`; what an object needs of the world outside
 //! (database, Sprites API, time, randomness) it gets through traits.
 
+pub mod dial;
 pub mod machine_gateway;
+mod memory;
+pub mod terminal_session;

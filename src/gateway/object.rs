@@ -1,13 +1,17 @@
 //! Talking to the object of a machine. Typed commands, JSON bodies; the object's name is the machine's id, which comes
 //! from the database and never from a URL.
 
+use serde::Serialize;
 use snapvm_durable::machine_gateway::command::{Command, Reply};
-use snapvm_protocol::ids::MachineId;
+use snapvm_durable::terminal_session::command::Command as TerminalCommand;
+use snapvm_protocol::ids::{MachineId, TerminalId};
 
 use crate::error::Error;
 
 /// The binding of the object class.
 pub const BINDING: &str = "MACHINE_GATEWAY";
+/// The binding of the object class of terminal sessions.
+pub const TERMINAL_BINDING: &str = "TERMINAL_SESSION";
 
 /// Sends a command to a machine's object, which exists or comes to be near whoever asks first.
 ///
@@ -15,7 +19,7 @@ pub const BINDING: &str = "MACHINE_GATEWAY";
 /// [`Error::Object`].
 pub async fn command(env: &worker::Env, machine: MachineId, command: &Command) -> Result<Reply, Error> {
     let stub = env.durable_object(BINDING)?.get_by_name(&machine.to_string())?;
-    send(&stub, command).await
+    send(&stub, machine, command).await
 }
 
 /// Sends the first command of a machine's life: its object comes to be near the machine's region.
@@ -28,20 +32,34 @@ pub async fn create(env: &worker::Env, machine: MachineId, region: &str, command
         Some(hint) => namespace.get_by_name_with_location_hint(&machine.to_string(), hint)?,
         None => namespace.get_by_name(&machine.to_string())?,
     };
-    send(&stub, command).await
+    send(&stub, machine, command).await
 }
 
-async fn send(stub: &worker::Stub, command: &Command) -> Result<Reply, Error> {
+async fn send(stub: &worker::Stub, machine: MachineId, command: &Command) -> Result<Reply, Error> {
+    let mut response = post(stub, &format!("https://object/{machine}/command"), command).await?;
+    response.json().await.map_err(|error| Error::Object(error.to_string()))
+}
+
+async fn post(stub: &worker::Stub, url: &str, body: &impl Serialize) -> Result<worker::Response, Error> {
     let failed = |error: worker::Error| Error::Object(error.to_string());
-    let body = serde_json::to_string(command).map_err(|_| Error::Internal("a command cannot be written"))?;
+    let body = serde_json::to_string(body).map_err(|_| Error::Internal("a command cannot be written"))?;
     let mut init = worker::RequestInit::new();
     init.with_method(worker::Method::Post).with_body(Some(body.into()));
-    let request = worker::Request::new_with_init("https://object/command", &init).map_err(failed)?;
-    let mut response = stub.fetch_with_request(request).await.map_err(failed)?;
-    if response.status_code() != 200 {
-        return Err(Error::Object(format!("status {}", response.status_code())));
+    let request = worker::Request::new_with_init(url, &init).map_err(failed)?;
+    let response = stub.fetch_with_request(request).await.map_err(failed)?;
+    match response.status_code() {
+        200 => Ok(response),
+        status => Err(Error::Object(format!("status {status}"))),
     }
-    response.json().await.map_err(failed)
+}
+
+/// Tells the object of a terminal session.
+///
+/// # Errors
+/// [`Error::Object`].
+pub async fn tell_terminal(env: &worker::Env, session: TerminalId, command: &TerminalCommand) -> Result<(), Error> {
+    let stub = env.durable_object(TERMINAL_BINDING)?.get_by_name(&session.to_string())?;
+    post(&stub, "https://object/command", command).await.map(|_| ())
 }
 
 /// Cloudflare's hint for a provider's region, by its first letters; `None` leaves it to the platform.

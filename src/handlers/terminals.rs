@@ -11,7 +11,7 @@ use crate::answer::Answer;
 use crate::context::{Call, new_id};
 use crate::domain::fields;
 use crate::error::Error;
-use crate::gateway::object;
+use crate::gateway::{object, terminals};
 
 /// A new terminal.
 #[derive(Debug, Deserialize)]
@@ -62,4 +62,13 @@ pub async fn delete(call: Call) -> Result<Answer, Error> {
         worker::console_warn!("request {}: machine {}: {error}", call.request_id, ended.machine);
     }
     Ok(Answer::nothing())
+}
+
+/// `GET …/terminals/{terminal}/stream`: a WebSocket; see `docs/terminal-protocol.md`.
+///
+/// # Errors
+/// 404; 426 for anything but a WebSocket of our sub-protocol.
+pub async fn stream(call: Call) -> Result<Answer, Error> {
+    let upgraded = terminals::stream(call).await?;
+    Ok(Answer { upgraded: Some(upgraded), ..Answer::nothing() })
 }

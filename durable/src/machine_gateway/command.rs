@@ -60,7 +60,10 @@ pub enum Command {
         session: TerminalId,
     },
     /// May traffic go to the sprite? Wakes it and waits if need be.
-    Lease,
+    Lease {
+        /// The machine's epoch as the asker's look-up had it: the object learns of a newer one by it.
+        epoch: u64,
+    },
     /// Is this the agent that is bound to the machine now?
     CheckAgent {
         /// Its generation.
@@ -69,6 +72,13 @@ pub enum Command {
         boot: String,
         /// Its public key.
         agent_key: String,
+    },
+    /// Use a code of the handshake that lets a browser into an app.
+    UseCode {
+        /// Its id.
+        jti: String,
+        /// Until when it is good, Unix ms.
+        until_ms: u64,
     },
     /// Look whether anything is left undone.
     Reconcile,
@@ -91,6 +101,11 @@ pub enum Reply {
     Agent {
         /// It is.
         bound: bool,
+    },
+    /// Whether the code was not used before.
+    Code {
+        /// It was not.
+        fresh: bool,
     },
     /// It cannot be done, and why.
     Refused {

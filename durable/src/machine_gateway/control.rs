@@ -1,0 +1,230 @@
+//! The agent's control socket: who may open it, and what it says.
+
+use serde::{Deserialize, Serialize};
+use snapvm_protocol::agent::{OpenTerminal, PROTOCOL_VERSION, ToAgent, ToObject, WokeBy, close, decode};
+use snapvm_protocol::ids::MachineId;
+use snapvm_protocol::tickets::{Pass, Purpose, TicketError};
+use worker::{Request, Response, WebSocket, WebSocketPair};
+
+use super::object::Gateway;
+use super::outside::Outside;
+use super::state::Event;
+use crate::dial::{Binding, Dial, LIFETIME_MS};
+use crate::terminal_session::command::Command as TerminalCommand;
+
+/// What the platform keeps with the socket while the object sleeps.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Attachment {
+    /// Grows with every control socket: only the newest counts.
+    serial: u64,
+}
+
+impl<O: Outside> Gateway<O> {
+    pub(super) fn binding(&self) -> Option<Binding> {
+        self.0.memory.get("binding").ok().flatten()
+    }
+
+    pub(super) async fn accept_control(&self, machine: MachineId, request: &Request) -> worker::Result<Response> {
+        if self.ensure(machine).await.is_err() {
+            return Response::error("no such machine", 404);
+        }
+        if let Err(error) = self.admit(machine, request)? {
+            self.0.outside.log(&format!("machine {machine}: a control socket was refused: {error}"));
+            return Response::error(error.to_string(), 403);
+        }
+        for old in self.0.state.get_websockets() {
+            let _ = old.close(Some(close::REPLACED), Some("replaced"));
+        }
+        let serial = self.0.memory.get::<u64>("control")?.unwrap_or(0) + 1;
+        self.0.memory.put("control", &serial)?;
+        let pair = WebSocketPair::new()?;
+        self.0.state.accept_web_socket(&pair.server);
+        pair.server.serialize_attachment(Attachment { serial })?;
+        Response::from_websocket(pair.client)
+    }
+
+    /// Checks a dial, and binds the agent's key on the first one.
+    fn admit(&self, machine: MachineId, request: &Request) -> worker::Result<Result<(), TicketError>> {
+        let Some(record) = self.record() else { return Ok(Err(TicketError::Machine)) };
+        let now = self.0.outside.now_ms();
+        let dial = Dial::read(request)?;
+        let first = dial.pass.is_none();
+        let admitted = match dial.check(machine, self.0.outside.verifier(), now) {
+            Ok(admitted) => admitted,
+            Err(error) => return Ok(Err(error)),
+        };
+        if admitted.purpose != (if first { Purpose::Wake } else { Purpose::Control }) {
+            return Ok(Err(TicketError::Purpose));
+        }
+        let bound = first || self.binding().as_ref() == Some(&admitted.binding);
+        if !bound || admitted.binding.generation != record.generation {
+            return Ok(Err(TicketError::Generation));
+        }
+        if !self.0.memory.use_ticket(&admitted.jti, now, now + 2 * LIFETIME_MS)? {
+            return Ok(Err(TicketError::Replayed));
+        }
+        self.0.memory.put("binding", &admitted.binding)?;
+        Ok(Ok(()))
+    }
+
+    /// Sends to the agent, if it is connected.
+    pub(super) fn tell(&self, message: &ToAgent) {
+        let Some(socket) = self.control_socket() else { return };
+        let sent =
+            serde_json::to_string(message).map_err(worker::Error::from).and_then(|text| socket.send_with_str(text));
+        if let Err(error) = sent {
+            self.0.outside.log(&format!("telling the agent: {error}"));
+        }
+    }
+
+    fn control_socket(&self) -> Option<WebSocket> {
+        self.0.state.get_websockets().into_iter().find(|socket| self.is_current(socket))
+    }
+
+    fn is_current(&self, socket: &WebSocket) -> bool {
+        let attachment = socket.deserialize_attachment::<Attachment>().ok().flatten();
+        let current = self.0.memory.get::<u64>("control").ok().flatten();
+        attachment.is_some_and(|attachment| Some(attachment.serial) == current)
+    }
+
+    pub(super) fn close_sockets(&self) {
+        for socket in self.0.state.get_websockets() {
+            let _ = socket.close(Some(close::FORBIDDEN), Some("deleted"));
+        }
+    }
+
+    /// A text of the agent's.
+    ///
+    /// # Errors
+    /// When the platform fails.
+    pub async fn message(&self, socket: WebSocket, text: &str) -> worker::Result<()> {
+        let Ok(Some(machine)) = self.0.memory.get::<MachineId>("id") else {
+            return socket.close(Some(close::NOT_FOUND), Some("no such machine"));
+        };
+        if self.ensure(machine).await.is_err() || !self.is_current(&socket) {
+            return Ok(());
+        }
+        let message = match decode::<ToObject>(text) {
+            Ok(message) => message,
+            Err(error) => {
+                self.0.outside.log(&format!("machine {machine}: a control message: {error}"));
+                return socket.close(Some(close::MALFORMED), Some(&*error.to_string()));
+            }
+        };
+        self.take(machine, socket, message).await
+    }
+
+    async fn take(&self, machine: MachineId, socket: WebSocket, message: ToObject) -> worker::Result<()> {
+        let event = match message {
+            ToObject::Hello { protocol, .. } if protocol != PROTOCOL_VERSION => {
+                return socket.close(Some(close::VERSION), Some("another version"));
+            }
+            ToObject::Hello { boot, terminals, services, woke, .. } => {
+                return self.hello(machine, socket, &boot, &terminals, &services, woke).await;
+            }
+            ToObject::Activity { .. } => Event::Activity,
+            ToObject::Idle { seconds } => Event::Idle { seconds },
+            ToObject::SleepReady { sleep } => Event::SleepReady { sleep },
+            ToObject::Tasks { names } => Event::Tasks { names },
+            ToObject::Service(status) => {
+                if let Err(failure) = self.0.outside.save_service(machine, &status).await {
+                    self.0.outside.log(&format!("machine {machine}: service {}: {failure}", status.name));
+                }
+                return Ok(());
+            }
+            ToObject::TerminalStarted(status) => {
+                self.mark_started(status.session);
+                return Ok(());
+            }
+            ToObject::TerminalFailed { session, error } => {
+                let notice = snapvm_protocol::terminal::Notice::Failed { reason: error };
+                let _ = self.0.outside.tell_terminal(session, &TerminalCommand::Notice { notice }).await;
+                return Ok(());
+            }
+            ToObject::TerminalEnded { session, end } => {
+                let ending = serde_json::to_string(&end)?;
+                if let Err(failure) = self.0.outside.save_terminal_end(machine, session, &ending).await {
+                    self.0.outside.log(&format!("terminal {session}: {failure}"));
+                }
+                let _ = self.0.outside.tell_terminal(session, &TerminalCommand::Ended { end }).await;
+                self.drop_terminal(session);
+                return Ok(());
+            }
+        };
+        let _ = self.apply(event).await;
+        Ok(())
+    }
+
+    async fn hello(
+        &self,
+        machine: MachineId,
+        socket: WebSocket,
+        boot: &str,
+        terminals: &[snapvm_protocol::agent::TerminalStatus],
+        services: &[snapvm_protocol::services::ServiceStatus],
+        woke: WokeBy,
+    ) -> worker::Result<()> {
+        let Some(binding) = self.binding().filter(|binding| binding.boot == boot) else {
+            return socket.close(Some(close::FORBIDDEN), Some("not the bound agent"));
+        };
+        // Services and terminals may have changed while nobody was there to hear it.
+        let record = match self.0.outside.load(machine).await {
+            Ok(record) => record,
+            Err(failure) => {
+                self.0.outside.log(&format!("machine {machine}: welcoming its agent: {failure}"));
+                let Some(record) = self.record() else { return Ok(()) };
+                record
+            }
+        };
+        if let Some(cache) = self.0.cache.borrow_mut().as_mut() {
+            cache.record.epoch = cache.record.epoch.max(record.epoch);
+            cache.record.services.clone_from(&record.services);
+            cache.machine.idle_seconds = record.idle_seconds;
+        }
+        for status in terminals {
+            self.mark_started(status.session);
+        }
+        let wanted = self.terminals();
+        let pass =
+            Pass { machine, generation: binding.generation, boot: binding.boot, agent_key: binding.key, pass: true };
+        let Ok(pass) = self.0.outside.signer().pass(&pass) else { return Ok(()) };
+        self.tell(&ToAgent::Welcome {
+            now_ms: i64::try_from(self.0.outside.now_ms()).unwrap_or(i64::MAX),
+            machine,
+            generation: binding.generation,
+            pass,
+            epoch: record.epoch,
+            idle_seconds: record.idle_seconds,
+            services: record.services,
+            terminals: wanted
+                .into_iter()
+                .map(|terminal| OpenTerminal {
+                    session: terminal.session,
+                    columns: terminal.columns,
+                    rows: terminal.rows,
+                    fresh: !terminal.started,
+                })
+                .collect(),
+        });
+        let _ = self.apply(Event::Hello).await;
+        self.0.outside.log(&format!("machine {machine}: agent connected ({woke:?})"));
+        for status in services {
+            let _ = self.0.outside.save_service(machine, status).await;
+        }
+        Ok(())
+    }
+
+    /// The control socket closed or broke.
+    ///
+    /// # Errors
+    /// When the platform fails.
+    pub async fn closed(&self, socket: &WebSocket) -> worker::Result<()> {
+        if self.is_current(socket)
+            && let Ok(Some(machine)) = self.0.memory.get::<MachineId>("id")
+            && self.ensure(machine).await.is_ok()
+        {
+            let _ = self.apply(Event::Lost).await;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,218 @@
+//! Carrying out what the state machine decides.
+
+use snapvm_protocol::terminal::Notice;
+use snapvm_protocol::tickets::Purpose;
+
+use super::notice;
+use super::object::Gateway;
+use super::outside::{Failure, Outside, Record};
+use super::state::{Effect, Event, Refusal, Work};
+use crate::terminal_session::command::Command as TerminalCommand;
+
+/// How long one request for a wake may take: a warm one answers within the first, a cold one within the later ones.
+const WAKE_TIMEOUTS_MS: [u64; 4] = [400, 1_000, 3_000, 12_000];
+
+impl<O: Outside> Gateway<O> {
+    /// Takes an event: state to SQLite first, then everything outside.
+    pub(super) async fn apply(&self, event: Event) -> Result<(), Refusal> {
+        let now = self.0.outside.now_ms();
+        let outcome = self.0.cache.borrow_mut().as_mut().map(|cache| cache.machine.on(event, now));
+        let effects = match outcome {
+            Some(outcome) => outcome?,
+            None => return Ok(()),
+        };
+        self.remember();
+        self.arm().await;
+        for effect in effects {
+            self.carry_out(effect).await;
+        }
+        Ok(())
+    }
+
+    /// Sets the alarm that the state asks for.
+    async fn arm(&self) {
+        let wanted = self.0.cache.borrow().as_ref().and_then(|cache| cache.machine.alarm_ms);
+        let storage = self.0.state.storage();
+        let set = match wanted {
+            Some(at) => {
+                let offset = at.saturating_sub(self.0.outside.now_ms());
+                storage.set_alarm(std::time::Duration::from_millis(offset)).await
+            }
+            None => storage.delete_alarm().await,
+        };
+        if let Err(error) = set {
+            self.0.outside.log(&format!("setting an alarm: {error}"));
+        }
+    }
+
+    async fn carry_out(&self, effect: Effect) {
+        match effect {
+            Effect::Save(history) => {
+                self.0.to_save.borrow_mut().push_back(history);
+                self.spawn_save();
+            }
+            Effect::Tell(message) => self.tell(&message),
+            Effect::Work(work) => self.spawn_work(work),
+            Effect::ReleaseWaiters => self.answer_waiters(&Ok(())),
+            Effect::RefuseWaiters { code, detail } => self.answer_waiters(&Err(Refusal { code, detail })),
+            Effect::TellTerminals => self.spawn_notices(),
+            Effect::Unbind => {
+                let _ = self.0.memory.remove("binding");
+            }
+            Effect::Forget => self.forget().await,
+        }
+    }
+
+    fn answer_waiters(&self, outcome: &Result<(), Refusal>) {
+        for waiter in self.0.waiters.borrow_mut().drain(..) {
+            // Whoever went away meanwhile needs no answer.
+            let _ = waiter.send(outcome.clone());
+        }
+    }
+
+    /// Writes to Postgres one after the other, so that the last state is what stays.
+    fn spawn_save(&self) {
+        if self.0.saving.replace(true) {
+            return;
+        }
+        let gateway = self.clone();
+        self.0.state.wait_until(async move {
+            let mut failed = false;
+            loop {
+                let Some(history) = gateway.0.to_save.borrow_mut().pop_front() else { break };
+                let Some((record, state, reason)) = gateway
+                    .0
+                    .cache
+                    .borrow()
+                    .as_ref()
+                    .map(|cache| (cache.record.clone(), cache.machine.state, cache.machine.reason.clone()))
+                else {
+                    break;
+                };
+                match gateway.0.outside.save(&record, state, &reason, history.as_ref()).await {
+                    Ok(epoch) => gateway.raise_epoch(epoch),
+                    // The record says so: whatever the object was about, it ends here.
+                    Err(Failure::Deleting) => {
+                        gateway.0.saving.set(false);
+                        let _ = Box::pin(gateway.apply(Event::Delete { actor: None })).await;
+                        return;
+                    }
+                    Err(Failure::NoMachine) => break,
+                    Err(failure) => {
+                        gateway.0.outside.log(&format!("machine {}: saving: {failure}", record.machine));
+                        failed = true;
+                        break;
+                    }
+                }
+            }
+            gateway.0.saving.set(false);
+            let event = if failed { Event::SaveFailed } else { Event::Saved };
+            let _ = Box::pin(gateway.apply(event)).await;
+        });
+    }
+
+    /// Begins work unless the same is under way.
+    fn spawn_work(&self, work: Work) {
+        if self.0.at_work.borrow().contains(&work) {
+            return;
+        }
+        self.0.at_work.borrow_mut().push(work);
+        let gateway = self.clone();
+        self.0.state.wait_until(async move {
+            let event = match gateway.work(work).await {
+                Ok(event) => event,
+                Err(Failure::NoSprite) if work != Work::Provision => Event::Looked { status: None },
+                Err(failure) => {
+                    gateway.0.outside.log(&format!("{work:?}: {failure}"));
+                    Event::Failed { work, reason: failure.to_string() }
+                }
+            };
+            gateway.0.at_work.borrow_mut().retain(|other| *other != work);
+            let _ = Box::pin(gateway.apply(event)).await;
+        });
+    }
+
+    async fn work(&self, work: Work) -> Result<Event, Failure> {
+        let record = self.record().ok_or(Failure::NoMachine)?;
+        match work {
+            Work::Provision => {
+                let sprite = self.0.outside.provision(&record).await?;
+                if let Some(cache) = self.0.cache.borrow_mut().as_mut() {
+                    cache.record.sprite_id = Some(sprite.id);
+                    cache.record.sprite_url = Some(sprite.url);
+                }
+                Ok(Event::Provisioned)
+            }
+            Work::Wake => {
+                let sprite = self.0.outside.sprite(&record).await?;
+                self.wake(&record, &sprite.url).await?;
+                Ok(Event::WakeSent)
+            }
+            Work::Look => {
+                let sprite = self.0.outside.sprite(&record).await?;
+                Ok(Event::Looked { status: Some(sprite.status) })
+            }
+            Work::Delete => {
+                self.close_sockets();
+                self.0.outside.delete_sprite(&record).await?;
+                match self.0.outside.remove(record.machine).await {
+                    Ok(()) | Err(Failure::NoMachine) => Ok(Event::Gone),
+                    Err(failure) => Err(failure),
+                }
+            }
+        }
+    }
+
+    /// Asks the agent, more and more patiently: a request that reaches a sprite whose agent does not listen yet hangs,
+    /// and one after it would not have.
+    async fn wake(&self, record: &Record, url: &str) -> Result<(), Failure> {
+        let mut last = Failure::Unavailable("its agent was not asked".into());
+        for timeout_ms in WAKE_TIMEOUTS_MS {
+            // A ticket is good for one use, and the one before may have been used.
+            let ticket = self.ticket(record, Purpose::Wake);
+            let ticket = ticket.ok_or_else(|| Failure::Unavailable("no ticket could be signed".into()))?;
+            match self.0.outside.wake(url, &ticket, timeout_ms).await {
+                Ok(()) => return Ok(()),
+                Err(failure) => last = failure,
+            }
+        }
+        // It may be that its process is not there: the next try finds it started.
+        self.0.outside.restart_agent(record).await?;
+        Err(last)
+    }
+
+    /// Open terminals learn what the machine is doing.
+    fn spawn_notices(&self) {
+        let Some(notice) = self.0.cache.borrow().as_ref().map(|cache| {
+            let machine = &cache.machine;
+            if machine.is_ready() { Notice::Connected } else { notice(machine.state, &machine.reason, false) }
+        }) else {
+            return;
+        };
+        let sessions = self.terminals();
+        if sessions.is_empty() {
+            return;
+        }
+        let gateway = self.clone();
+        self.0.state.wait_until(async move {
+            for terminal in sessions {
+                let command = TerminalCommand::Notice { notice: notice.clone() };
+                if let Err(failure) = gateway.0.outside.tell_terminal(terminal.session, &command).await {
+                    gateway.0.outside.log(&format!("terminal {}: {failure}", terminal.session));
+                }
+            }
+        });
+    }
+
+    /// The machine is gone: so is everything this object knows.
+    async fn forget(&self) {
+        for terminal in self.terminals() {
+            let _ = self.0.outside.tell_terminal(terminal.session, &TerminalCommand::Forget).await;
+        }
+        self.0.cache.borrow_mut().take();
+        let storage = self.0.state.storage();
+        if let Err(error) = storage.delete_all().await {
+            self.0.outside.log(&format!("forgetting: {error}"));
+        }
+    }
+}

@@ -1,0 +1,312 @@
+//! The object itself: takes commands, keeps the cache, waits for those who wait.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::rc::Rc;
+
+use futures::channel::oneshot;
+use futures::future::{Either, select};
+use snapvm_protocol::agent::{OpenTerminal, ToAgent};
+use snapvm_protocol::ids::{MachineId, TerminalId};
+use snapvm_protocol::lifecycle::MachineState;
+use snapvm_protocol::tickets::{Purpose, Ticket};
+use worker::{Request, Response, State};
+
+use crate::memory::Memory;
+
+use super::command::{Command, Lease, Reply};
+use super::outside::{Failure, Outside, Record};
+use super::state::{Event, History, Machine, Refusal, Work};
+use super::terminals::Terminal;
+
+/// Longest time a request waits for a machine to wake.
+const WAIT_MS: u64 = 55_000;
+/// How long a lease lasts. Stop and revocation wait out the last one.
+pub const LEASE_MS: u64 = 10_000;
+
+/// A machine's gateway. Cheap to clone: work that outlives its request holds one.
+pub struct Gateway<O>(pub(super) Rc<Inner<O>>);
+
+impl<O> Clone for Gateway<O> {
+    fn clone(&self) -> Self {
+        Self(Rc::clone(&self.0))
+    }
+}
+
+pub(super) struct Inner<O> {
+    pub(super) state: State,
+    pub(super) outside: O,
+    pub(super) memory: Memory,
+    pub(super) cache: RefCell<Option<Cache>>,
+    pub(super) waiters: RefCell<Vec<oneshot::Sender<Result<(), Refusal>>>>,
+    pub(super) at_work: RefCell<Vec<Work>>,
+    pub(super) to_save: RefCell<VecDeque<Option<History>>>,
+    pub(super) saving: Cell<bool>,
+}
+
+/// The cache of what SQLite has.
+#[derive(Clone)]
+pub(super) struct Cache {
+    pub(super) machine: Machine,
+    pub(super) record: Record,
+}
+
+impl<O: Outside> Gateway<O> {
+    /// Opens the object's memory.
+    ///
+    /// # Errors
+    /// When SQLite does not work.
+    pub fn new(state: State, outside: O) -> worker::Result<Self> {
+        let memory = Memory::open(state.storage().sql())?;
+        state.set_websocket_auto_response(&worker::WebSocketRequestResponsePair::new("ping", "pong")?);
+        Ok(Self(Rc::new(Inner {
+            state,
+            outside,
+            memory,
+            cache: RefCell::new(None),
+            waiters: RefCell::new(Vec::new()),
+            at_work: RefCell::new(Vec::new()),
+            to_save: RefCell::new(VecDeque::new()),
+            saving: Cell::new(false),
+        })))
+    }
+
+    /// `/{machine}/command` and, from agents, `/agent/v1/machines/{machine}/control`.
+    ///
+    /// # Errors
+    /// When the platform fails.
+    pub async fn fetch(&self, mut request: Request) -> worker::Result<Response> {
+        let path = request.path();
+        let segments: Vec<&str> = path.trim_start_matches('/').split('/').collect();
+        match segments.as_slice() {
+            [machine, "command"] => {
+                let Ok(machine) = machine.parse() else { return Response::error("not a machine", 400) };
+                let command: Command = request.json().await?;
+                Response::from_json(&self.command(machine, command).await)
+            }
+            ["agent", "v1", "machines", machine, "control"] => {
+                let Ok(machine) = machine.parse() else { return Response::error("not a machine", 404) };
+                self.accept_control(machine, &request).await
+            }
+            [_, "constructions"] => Response::from_json(&self.0.memory.get::<u64>("constructions")?),
+            _ => Response::error("not found", 404),
+        }
+    }
+
+    /// The time of `alarm_ms` has come.
+    ///
+    /// # Errors
+    /// None: whatever fails is tried again by the next alarm.
+    pub async fn alarm(&self) -> worker::Result<Response> {
+        if let Ok(Some(machine)) = self.0.memory.get::<MachineId>("id")
+            && self.ensure(machine).await.is_ok()
+        {
+            let _ = self.apply(Event::Alarm).await;
+        }
+        Response::ok("")
+    }
+
+    async fn command(&self, machine: MachineId, command: Command) -> Reply {
+        if let Err(failure) = self.ensure(machine).await {
+            let code = if failure == Failure::NoMachine { "not_found" } else { "database_unavailable" };
+            return Reply::Refused { code: code.into(), detail: format!("{failure}.") };
+        }
+        match command {
+            Command::Provision => self.order(Event::Provision).await,
+            Command::Start { actor } => self.order(Event::Start { actor }).await,
+            Command::Stop { actor } => self.order(Event::Stop { actor }).await,
+            Command::Hibernate { actor } => self.order(Event::Hibernate { actor }).await,
+            Command::Delete { actor } => self.order(Event::Delete { actor: Some(actor) }).await,
+            Command::Reconcile => self.order(Event::Alarm).await,
+            Command::Settings | Command::Services => self.reload(&command).await,
+            Command::Service { name, action } => {
+                self.tell(&ToAgent::ServiceCommand { name, action });
+                self.reload(&Command::Services).await
+            }
+            Command::OpenTerminal { session, columns, rows, wake } => {
+                self.open_terminal(session, columns, rows, wake).await
+            }
+            Command::CloseTerminal { session } => {
+                self.tell(&ToAgent::CloseTerminal { session });
+                self.drop_terminal(session);
+                self.present()
+            }
+            Command::Lease { epoch } => self.lease(epoch).await,
+            Command::UseCode { jti, until_ms } => {
+                let used = self.0.memory.use_ticket(&jti, self.0.outside.now_ms(), until_ms);
+                Reply::Code { fresh: used.unwrap_or(false) }
+            }
+            Command::CheckAgent { generation, boot, agent_key } => Reply::Agent {
+                bound: self.binding().is_some_and(|binding| {
+                    binding.generation == generation && binding.boot == boot && binding.key == agent_key
+                }),
+            },
+        }
+    }
+
+    async fn order(&self, event: Event) -> Reply {
+        match self.apply(event).await {
+            Ok(()) => self.present(),
+            Err(refusal) => refused(refusal),
+        }
+    }
+
+    /// Where the machine is now.
+    pub(super) fn present(&self) -> Reply {
+        match self.0.cache.borrow().as_ref() {
+            Some(cache) => Reply::State { state: cache.machine.state, reason: cache.machine.reason.clone() },
+            None => Reply::State { state: MachineState::Deleting, reason: "Deleted.".into() },
+        }
+    }
+
+    /// Fills the cache: from SQLite, or, for an object that knows nothing yet, from the record.
+    pub(super) async fn ensure(&self, machine: MachineId) -> Result<(), Failure> {
+        if self.0.cache.borrow().is_some() {
+            return Ok(());
+        }
+        let failed = |error: worker::Error| Failure::Unavailable(error.to_string());
+        let stored = (self.0.memory.get("machine").map_err(failed)?, self.0.memory.get("record").map_err(failed)?);
+        let cache = match stored {
+            (Some(machine), Some(record)) => Cache { machine, record },
+            _ => {
+                let record = self.0.outside.load(machine).await?;
+                self.0.memory.put("id", &machine).map_err(failed)?;
+                let provisioned = record.sprite_url.is_some();
+                let looks = self.0.outside.looks_seconds();
+                let machine = Machine::from_record(record.state, record.idle_seconds, provisioned, looks);
+                Cache { machine, record }
+            }
+        };
+        // Somebody else may have filled it during the await.
+        let mut slot = self.0.cache.borrow_mut();
+        slot.get_or_insert(cache);
+        Ok(())
+    }
+
+    /// Reads the record again after somebody changed it, and tells the agent.
+    async fn reload(&self, command: &Command) -> Reply {
+        let Some(machine) = self.record().map(|record| record.machine) else { return self.present() };
+        match self.0.outside.load(machine).await {
+            Ok(record) => {
+                let (services, idle_seconds) = (record.services.clone(), record.idle_seconds);
+                if let Some(cache) = self.0.cache.borrow_mut().as_mut() {
+                    cache.record.services.clone_from(&services);
+                }
+                self.remember();
+                match command {
+                    Command::Services => self.tell(&ToAgent::Services { services }),
+                    _ => {
+                        let _ = self.apply(Event::Settings { idle_seconds }).await;
+                    }
+                }
+            }
+            Err(failure) => self.0.outside.log(&format!("machine {machine}: reading its record: {failure}")),
+        }
+        self.present()
+    }
+
+    async fn open_terminal(&self, session: TerminalId, columns: u16, rows: u16, wake: bool) -> Reply {
+        let started = self.terminal(session).is_some_and(|known| known.started);
+        self.keep_terminal(&Terminal { session, columns, rows, started });
+        if self.is_ready() {
+            self.tell(&ToAgent::OpenTerminal(OpenTerminal { session, columns, rows, fresh: !started }));
+        } else if wake && let Err(refusal) = self.apply(Event::Wanted).await {
+            return refused(refusal);
+        }
+        self.present()
+    }
+
+    async fn lease(&self, epoch: u64) -> Reply {
+        if !self.is_ready() {
+            if let Err(refusal) = self.apply(Event::Wanted).await {
+                return refused(refusal);
+            }
+            if let Err(refusal) = self.wait().await {
+                return refused(refusal);
+            }
+        }
+        let Some(mut record) = self.record() else { return self.present() };
+        if epoch > record.epoch {
+            self.raise_epoch(epoch);
+            record.epoch = epoch;
+        }
+        // Looked at for every lease: the token must never reach a URL that has been opened to everybody.
+        match self.0.outside.sprite(&record).await {
+            Ok(sprite) => match self.ticket(&record, Purpose::Ingress { epoch: record.epoch }) {
+                Some(ticket) => Reply::Lease(Lease {
+                    url: sprite.url.trim_end_matches('/').to_owned(),
+                    ticket,
+                    epoch: record.epoch,
+                    expires_ms: self.0.outside.now_ms() + LEASE_MS,
+                }),
+                None => refused(Refusal { code: "gateway_unavailable", detail: "No ticket could be signed.".into() }),
+            },
+            Err(Failure::UnsafeRuntime) => refused(Refusal {
+                code: "unsafe_runtime",
+                detail: "The machine's runtime is open to everybody; nothing is sent to it.".into(),
+            }),
+            Err(failure) => refused(Refusal { code: "runtime_unavailable", detail: format!("{failure}.") }),
+        }
+    }
+
+    /// Waits until the machine is ready, or cannot become so.
+    async fn wait(&self) -> Result<(), Refusal> {
+        if self.is_ready() {
+            return Ok(());
+        }
+        let (sender, receiver) = oneshot::channel();
+        self.0.waiters.borrow_mut().push(sender);
+        let timeout = Box::pin(self.0.outside.delay(WAIT_MS));
+        match select(receiver, timeout).await {
+            Either::Left((Ok(outcome), _)) => outcome,
+            _ => {
+                Err(Refusal { code: "waking", detail: "The machine is still waking up. Try again in a moment.".into() })
+            }
+        }
+    }
+
+    pub(super) fn raise_epoch(&self, epoch: u64) {
+        let raised = match self.0.cache.borrow_mut().as_mut() {
+            Some(cache) if epoch > cache.record.epoch => {
+                cache.record.epoch = epoch;
+                true
+            }
+            _ => false,
+        };
+        if raised {
+            self.remember();
+            self.tell(&ToAgent::Epoch { epoch });
+        }
+    }
+
+    pub(super) fn record(&self) -> Option<Record> {
+        self.0.cache.borrow().as_ref().map(|cache| cache.record.clone())
+    }
+
+    pub(super) fn is_ready(&self) -> bool {
+        self.0.cache.borrow().as_ref().is_some_and(|cache| cache.machine.is_ready())
+    }
+
+    /// A signed ticket for the agent.
+    pub(super) fn ticket(&self, record: &Record, purpose: Purpose) -> Option<String> {
+        let ticket =
+            Ticket { machine: record.machine, generation: record.generation, purpose, jti: self.0.outside.random_id() };
+        let now = i64::try_from(self.0.outside.now_ms()).ok()?;
+        self.0.outside.signer().ticket(&ticket, now).ok()
+    }
+
+    /// Writes the cache to SQLite. Synchronous: what follows in the same event sees it, and so does the next instance.
+    pub(super) fn remember(&self) {
+        let cache = self.0.cache.borrow();
+        let Some(cache) = cache.as_ref() else { return };
+        let written =
+            self.0.memory.put("machine", &cache.machine).and_then(|()| self.0.memory.put("record", &cache.record));
+        if let Err(error) = written {
+            self.0.outside.log(&format!("machine {}: writing memory: {error}", cache.record.machine));
+        }
+    }
+}
+
+fn refused(refusal: Refusal) -> Reply {
+    Reply::Refused { code: refusal.code.into(), detail: refusal.detail }
+}

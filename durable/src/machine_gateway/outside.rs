@@ -1,0 +1,114 @@
+//! What a gateway object needs of the world outside: the database, the Sprites API, the other objects, time and
+//! randomness. Implemented by the Worker; every call has a timeout there.
+
+use serde::{Deserialize, Serialize};
+use snapvm_protocol::ids::{MachineId, TerminalId};
+use snapvm_protocol::lifecycle::MachineState;
+use snapvm_protocol::services::{ServiceDefinition, ServiceStatus};
+use snapvm_protocol::sprites::Sprite;
+use snapvm_protocol::tickets::{Signer, Verifier};
+
+use super::state::History;
+use crate::terminal_session::command::Command as TerminalCommand;
+
+/// A machine's record.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// The organization's id.
+    pub org: String,
+    /// Its own id.
+    pub machine: MachineId,
+    /// Its name.
+    pub name: String,
+    /// Its state.
+    pub state: MachineState,
+    /// Size and region, as the deployment offers them.
+    pub size: String,
+    /// Where it runs.
+    pub region: String,
+    /// Grows when its sprite is made again.
+    pub generation: u32,
+    /// Grows when access changes.
+    pub epoch: u64,
+    /// Seconds of nothing after which it hibernates.
+    pub idle_seconds: u64,
+    /// The sprite's id, once it has one.
+    pub sprite_id: Option<String>,
+    /// The sprite's URL, once it has one.
+    pub sprite_url: Option<String>,
+    /// Its services.
+    pub services: Vec<ServiceDefinition>,
+    /// Its open terminals.
+    pub terminals: Vec<TerminalId>,
+}
+
+/// Why something outside failed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// There is no such machine any more.
+    #[error("there is no such machine")]
+    NoMachine,
+    /// The record is being deleted: nothing else may be written.
+    #[error("the machine is being deleted")]
+    Deleting,
+    /// The runtime's URL may not be given our token: another domain, another sprite, or open to everybody.
+    #[error("the runtime's URL is not safe to use")]
+    UnsafeRuntime,
+    /// The runtime knows no such sprite.
+    #[error("the runtime has no such sprite")]
+    NoSprite,
+    /// It did not answer, or not as it should; trying again may help. The text is for people.
+    #[error("{0}")]
+    Unavailable(String),
+}
+
+/// The world outside.
+#[expect(async_fn_in_trait, reason = "objects run on one thread; their futures need not be Send")]
+pub trait Outside: 'static {
+    /// Unix time in milliseconds.
+    fn now_ms(&self) -> u64;
+    /// 128 random bits as text.
+    fn random_id(&self) -> String;
+    /// Signs tickets and passes.
+    fn signer(&self) -> &Signer;
+    /// Verifies them.
+    fn verifier(&self) -> &Verifier;
+    /// Seconds between looks at a runtime that is to pause.
+    fn looks_seconds(&self) -> Vec<u64>;
+    /// Waits.
+    async fn delay(&self, milliseconds: u64);
+    /// One line in the log. Never a token, never what a terminal shows.
+    fn log(&self, line: &str);
+
+    /// Reads a machine's record.
+    async fn load(&self, machine: MachineId) -> Result<Record, Failure>;
+    /// Writes state and reason, and what is known of the sprite; answers the machine's epoch.
+    async fn save(
+        &self,
+        record: &Record,
+        state: MachineState,
+        reason: &str,
+        history: Option<&History>,
+    ) -> Result<u64, Failure>;
+    /// Writes what a service is doing.
+    async fn save_service(&self, machine: MachineId, status: &ServiceStatus) -> Result<(), Failure>;
+    /// Writes that a terminal ended; `ending` is JSON.
+    async fn save_terminal_end(&self, machine: MachineId, session: TerminalId, ending: &str) -> Result<(), Failure>;
+    /// Removes the record of a machine that is being deleted.
+    async fn remove(&self, machine: MachineId) -> Result<(), Failure>;
+
+    /// The sprite of a record, checked: its id is the recorded one, its URL is under the configured domain, and only
+    /// holders of our token may use it.
+    async fn sprite(&self, record: &Record) -> Result<Sprite, Failure>;
+    /// Makes the sprite if there is none, delivers the agent, and has it started.
+    async fn provision(&self, record: &Record) -> Result<Sprite, Failure>;
+    /// Asks the agent to wake. `Ok` when it took the ticket.
+    async fn wake(&self, url: &str, ticket: &str, timeout_ms: u64) -> Result<(), Failure>;
+    /// Has the agent's process started through the runtime's API, where it does not answer.
+    async fn restart_agent(&self, record: &Record) -> Result<(), Failure>;
+    /// Deletes the sprite; one that is not there is deleted.
+    async fn delete_sprite(&self, record: &Record) -> Result<(), Failure>;
+
+    /// Tells the object of a terminal session.
+    async fn tell_terminal(&self, session: TerminalId, command: &TerminalCommand) -> Result<(), Failure>;
+}

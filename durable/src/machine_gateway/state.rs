@@ -1,0 +1,258 @@
+//! The life of one machine, as a pure state machine: an event and the time go in, effects come out.
+//!
+//! ```text
+//! creating ──hello──▶ running ──sleep ordered──▶ hibernating ──runtime paused──▶ hibernated
+//!                      ▲  ▲                       │ (stopping)                    │ (stopped: only an explicit start)
+//!                      │  └──────cancelled────────┘                               │
+//!                      └──────────────hello────────── waking ◀──start, traffic────┘
+//! any state ──delete──▶ deleting ──sprite gone──▶ forgotten            any ──gave up──▶ failed ──start──▶ waking
+//! ```
+//!
+//! Invariants:
+//! * Every unfinished state has [`Machine::alarm_ms`] set: whatever an eviction interrupts, the alarm does again.
+//! * At most one wake is under way, whatever the number of those who want it ([`Effect::Work`] is single-flight).
+//! * `deleting` leads nowhere but out.
+//! * A sleep order is void unless its number is the current one.
+
+use serde::{Deserialize, Serialize};
+use snapvm_protocol::agent::{SleepKind, ToAgent};
+use snapvm_protocol::lifecycle::MachineState;
+use snapvm_protocol::sprites::SpriteStatus;
+
+use super::transitions;
+
+/// Longest time for an agent to prepare a sleep.
+pub const PREPARE_MS: u64 = 40_000;
+/// Time in which a lost control socket may come back by itself.
+pub const REDIAL_MS: u64 = 5_000;
+/// Time after which unfinished work is looked at again, should the object have been evicted under it.
+pub const WORK_MS: u64 = 20_000;
+/// Tries at one piece of work before the machine is `failed`.
+pub const TRIES_MAX: u32 = 6;
+
+/// What is remembered of a machine, in the object's SQLite.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Machine {
+    /// Where it is.
+    pub state: MachineState,
+    /// Why, for people.
+    pub reason: String,
+    /// The sleep that is under way.
+    pub sleep: Option<Sleep>,
+    /// Number of the last sleep ordered.
+    pub sleeps: u64,
+    /// Grows with everything that is worth staying awake for.
+    pub activity: u64,
+    /// Seconds of nothing after which it hibernates.
+    pub idle_seconds: u64,
+    /// Whether the agent's control socket is open.
+    pub connected: bool,
+    /// Whether a first shell, service or request may find the sprite: it has been provisioned.
+    pub provisioned: bool,
+    /// Failed tries at the present work.
+    pub tries: u32,
+    /// When to look again, Unix ms.
+    pub alarm_ms: Option<u64>,
+    /// Tasks of programs in the guest.
+    pub tasks: Vec<String>,
+    /// Whether Postgres lacks the present state.
+    pub unsaved: bool,
+    /// Seconds between looks at a runtime that has not paused yet.
+    pub looks_seconds: Vec<u64>,
+}
+
+/// A sleep under way.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sleep {
+    /// Its number.
+    pub number: u64,
+    /// Which sleep.
+    pub kind: SleepKind,
+    /// The activity counter when it was ordered; `None` when a person ordered it, which no activity undoes.
+    pub unless_activity_after: Option<u64>,
+    /// Whether the agent has been told to go.
+    pub gone: bool,
+    /// How often the runtime has been looked at since.
+    pub looks: usize,
+}
+
+/// What happens to a machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// Its record has just been written.
+    Provision,
+    /// Somebody wants it awake and may say so of a stopped one.
+    Start {
+        /// Who.
+        actor: Option<String>,
+    },
+    /// Traffic wants it awake.
+    Wanted,
+    /// Somebody wants it asleep.
+    Hibernate {
+        /// Who; nobody for an idle machine.
+        actor: Option<String>,
+    },
+    /// Somebody wants it asleep and pinned.
+    Stop {
+        /// Who.
+        actor: String,
+    },
+    /// Somebody wants it gone.
+    Delete {
+        /// Who; nobody when the record says so already.
+        actor: Option<String>,
+    },
+    /// The agent is connected and has said who it is.
+    Hello,
+    /// The control socket is gone.
+    Lost,
+    /// The agent saw something worth staying awake for.
+    Activity,
+    /// The agent saw nothing worth staying awake for, for so many seconds.
+    Idle {
+        /// How many.
+        seconds: u64,
+    },
+    /// The agent has prepared a sleep.
+    SleepReady {
+        /// Its number.
+        sleep: u64,
+    },
+    /// Tasks of programs in the guest changed.
+    Tasks {
+        /// Their names.
+        names: Vec<String>,
+    },
+    /// The settings were read again.
+    Settings {
+        /// Seconds of nothing after which it hibernates.
+        idle_seconds: u64,
+    },
+    /// The sprite is there, and its agent delivered.
+    Provisioned,
+    /// The agent took a wake and is about to dial.
+    WakeSent,
+    /// The runtime was looked at.
+    Looked {
+        /// What it is doing; `None` when there is no such sprite.
+        status: Option<SpriteStatus>,
+    },
+    /// Work failed.
+    Failed {
+        /// Which.
+        work: Work,
+        /// Why, for people.
+        reason: String,
+    },
+    /// The sprite is gone.
+    Gone,
+    /// Postgres has the present state.
+    Saved,
+    /// Postgres could not be written.
+    SaveFailed,
+    /// The time of `alarm_ms` has come.
+    Alarm,
+}
+
+/// Something outside that takes time. Each is idempotent, and ends with an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Work {
+    /// Make the sprite, deliver the agent: [`Event::Provisioned`] or [`Event::Failed`].
+    Provision,
+    /// Ask the agent over HTTP to wake and dial: [`Event::WakeSent`] or [`Event::Failed`].
+    Wake,
+    /// Ask the runtime what the sprite is doing: [`Event::Looked`] or [`Event::Failed`].
+    Look,
+    /// Delete the sprite: [`Event::Gone`] or [`Event::Failed`].
+    Delete,
+}
+
+/// What has to be done after an event, in this order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// Write state and reason to Postgres, with a line of history where there is one.
+    Save(Option<History>),
+    /// Tell the agent.
+    Tell(ToAgent),
+    /// Begin work, unless the same is under way.
+    Work(Work),
+    /// Everybody who waits for the machine may go on.
+    ReleaseWaiters,
+    /// Everybody who waits for the machine gets a refusal.
+    RefuseWaiters {
+        /// For programs.
+        code: &'static str,
+        /// For people.
+        detail: String,
+    },
+    /// Open terminals learn what the machine is doing.
+    TellTerminals,
+    /// The binding to the agent's key is over.
+    Unbind,
+    /// Forget everything: the machine is gone.
+    Forget,
+}
+
+/// A line of a machine's history.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct History {
+    /// For programs and icons.
+    pub kind: &'static str,
+    /// For people.
+    pub detail: String,
+    /// Who caused it.
+    pub actor: Option<String>,
+}
+
+/// Why an order was refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{detail}")]
+pub struct Refusal {
+    /// For programs.
+    pub code: &'static str,
+    /// For people.
+    pub detail: String,
+}
+
+impl Machine {
+    /// A machine as its record has it, when the object knows nothing of it yet.
+    #[must_use]
+    pub fn from_record(state: MachineState, idle_seconds: u64, provisioned: bool, looks_seconds: Vec<u64>) -> Self {
+        Self {
+            state,
+            reason: String::new(),
+            sleep: None,
+            sleeps: 0,
+            activity: 0,
+            idle_seconds,
+            connected: false,
+            provisioned,
+            tries: 0,
+            alarm_ms: None,
+            tasks: Vec::new(),
+            unsaved: false,
+            looks_seconds,
+        }
+    }
+
+    /// Takes an event.
+    ///
+    /// # Errors
+    /// A [`Refusal`] for an order that the state does not allow; nothing has changed then.
+    pub fn on(&mut self, event: Event, now_ms: u64) -> Result<Vec<Effect>, Refusal> {
+        transitions::on(self, event, now_ms)
+    }
+
+    /// Whether traffic may go to the sprite.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.state == MachineState::Running && self.connected
+    }
+
+    /// Seconds until the next look at a runtime that has not paused yet: the last of the list repeats.
+    #[must_use]
+    pub fn next_look_seconds(&self, looks: usize) -> u64 {
+        self.looks_seconds.get(looks).or(self.looks_seconds.last()).copied().unwrap_or(60)
+    }
+}

@@ -1,0 +1,420 @@
+//! What each event does to a machine in each state. See [`super::state`] for the picture.
+
+use snapvm_protocol::agent::{SleepKind, ToAgent};
+use snapvm_protocol::lifecycle::MachineState as State;
+use snapvm_protocol::sprites::SpriteStatus;
+
+use super::state::{Effect, Event, History, Machine, PREPARE_MS, REDIAL_MS, Refusal, Sleep, TRIES_MAX, WORK_MS, Work};
+
+pub(super) fn on(machine: &mut Machine, event: Event, now: u64) -> Result<Vec<Effect>, Refusal> {
+    if machine.state == State::Deleting {
+        return Ok(deleting(machine, &event, now));
+    }
+    Ok(match event {
+        Event::Provision if machine.state == State::Creating => work(machine, Work::Provision, now),
+        Event::Start { actor } => start(machine, actor, now),
+        Event::Wanted => wanted(machine, now)?,
+        Event::Hibernate { actor } => hibernate(machine, actor, now)?,
+        Event::Stop { actor } => stop(machine, actor, now)?,
+        Event::Delete { actor } => delete(machine, actor, now),
+        Event::Hello => hello(machine),
+        Event::Lost => lost(machine, now),
+        Event::Activity => {
+            machine.activity += 1;
+            vec![]
+        }
+        Event::Idle { seconds } => idle(machine, seconds, now),
+        Event::SleepReady { sleep } => sleep_ready(machine, sleep, now),
+        Event::Tasks { names } => {
+            machine.tasks = names;
+            vec![]
+        }
+        Event::Settings { idle_seconds } => {
+            machine.idle_seconds = idle_seconds;
+            tell(machine, ToAgent::IdleTimeout { seconds: idle_seconds })
+        }
+        Event::Provisioned => {
+            machine.provisioned = true;
+            machine.tries = 0;
+            work(machine, Work::Wake, now)
+        }
+        Event::WakeSent => {
+            // It still has to dial; an agent that says yes and never does is counted as a failed try.
+            machine.tries += 1;
+            machine.alarm_ms = Some(now + WORK_MS);
+            vec![]
+        }
+        Event::Looked { status } => looked(machine, status, now),
+        Event::Failed { work, reason } => failed(machine, work, reason, now),
+        Event::Saved => {
+            machine.unsaved = false;
+            vec![]
+        }
+        Event::SaveFailed => {
+            machine.unsaved = true;
+            sooner(machine, now + REDIAL_MS);
+            vec![]
+        }
+        Event::Alarm => alarm(machine, now),
+        Event::Provision | Event::Gone => vec![],
+    })
+}
+
+fn deleting(machine: &mut Machine, event: &Event, now: u64) -> Vec<Effect> {
+    match event {
+        Event::Gone => {
+            machine.alarm_ms = None;
+            vec![Effect::Forget]
+        }
+        Event::Failed { work: Work::Delete, .. } => {
+            machine.tries += 1;
+            // For as long as it takes: a deletion is never given up.
+            machine.alarm_ms = Some(now + backoff_ms(machine.tries));
+            vec![]
+        }
+        Event::Alarm | Event::Delete { .. } => work(machine, Work::Delete, now),
+        Event::Saved => {
+            machine.unsaved = false;
+            vec![]
+        }
+        Event::Lost => {
+            machine.connected = false;
+            vec![]
+        }
+        _ => vec![],
+    }
+}
+
+fn enter(machine: &mut Machine, state: State, reason: &str) {
+    machine.state = state;
+    reason.clone_into(&mut machine.reason);
+    machine.tries = 0;
+    machine.unsaved = true;
+}
+
+fn save(kind: &'static str, detail: impl Into<String>, actor: Option<String>) -> Effect {
+    Effect::Save(Some(History { kind, detail: detail.into(), actor }))
+}
+
+fn work(machine: &mut Machine, work: Work, now: u64) -> Vec<Effect> {
+    machine.alarm_ms = Some(now + WORK_MS);
+    vec![Effect::Work(work)]
+}
+
+fn tell(machine: &Machine, message: ToAgent) -> Vec<Effect> {
+    if machine.connected { vec![Effect::Tell(message)] } else { vec![] }
+}
+
+fn sooner(machine: &mut Machine, at: u64) {
+    machine.alarm_ms = Some(machine.alarm_ms.map_or(at, |present| present.min(at)));
+}
+
+fn backoff_ms(tries: u32) -> u64 {
+    500 << tries.min(7)
+}
+
+fn wake(machine: &mut Machine, why: &str, actor: Option<String>, now: u64) -> Vec<Effect> {
+    machine.sleep = None;
+    if !machine.provisioned {
+        enter(machine, State::Creating, "Being created.");
+        let mut effects = vec![save("creating", why, actor)];
+        effects.extend(work(machine, Work::Provision, now));
+        return effects;
+    }
+    enter(machine, State::Waking, "Waking up.");
+    // The work comes first: everybody waits for it, and nobody for the record.
+    let mut effects = work(machine, Work::Wake, now);
+    effects.push(save("waking", why, actor));
+    effects.push(Effect::TellTerminals);
+    effects
+}
+
+fn start(machine: &mut Machine, actor: Option<String>, now: u64) -> Vec<Effect> {
+    match machine.state {
+        State::Hibernated | State::Stopped | State::Failed => wake(machine, "Started by hand.", actor, now),
+        State::Hibernating | State::Stopping => cancel_sleep(machine, "Started by hand.", actor, now),
+        _ => vec![],
+    }
+}
+
+fn wanted(machine: &mut Machine, now: u64) -> Result<Vec<Effect>, Refusal> {
+    match machine.state {
+        State::Hibernated => Ok(wake(machine, "Somebody needed it.", None, now)),
+        State::Hibernating => Ok(cancel_sleep(machine, "Somebody needed it.", None, now)),
+        State::Running if !machine.connected => {
+            sooner(machine, now);
+            Ok(vec![])
+        }
+        State::Stopped | State::Stopping => {
+            Err(Refusal { code: "stopped", detail: "The machine is stopped. Start it in the console first.".into() })
+        }
+        State::Failed => Err(Refusal { code: "failed", detail: machine.reason.clone() }),
+        _ => Ok(vec![]),
+    }
+}
+
+/// Before the agent was told to go, a sleep is called off; after that, the machine is woken.
+fn cancel_sleep(machine: &mut Machine, why: &str, actor: Option<String>, now: u64) -> Vec<Effect> {
+    match machine.sleep.take() {
+        Some(sleep) if !sleep.gone && machine.connected => {
+            enter(machine, State::Running, why);
+            machine.alarm_ms = None;
+            vec![
+                Effect::Tell(ToAgent::SleepCancel { sleep: sleep.number }),
+                save("running", format!("Sleep called off. {why}"), actor),
+                Effect::ReleaseWaiters,
+                Effect::TellTerminals,
+            ]
+        }
+        _ => wake(machine, why, actor, now),
+    }
+}
+
+fn hibernate(machine: &mut Machine, actor: Option<String>, now: u64) -> Result<Vec<Effect>, Refusal> {
+    match machine.state {
+        State::Running => {
+            let (reason, unless) = match &actor {
+                Some(_) => ("Hibernating, by hand.", None),
+                None => ("Hibernating: nothing happened for a while.", Some(machine.activity)),
+            };
+            Ok(order_sleep(machine, SleepKind::Hibernate, reason, unless, actor, now))
+        }
+        State::Hibernating | State::Hibernated | State::Stopping | State::Stopped => Ok(vec![]),
+        _ => Err(not_now(machine, "hibernate")),
+    }
+}
+
+fn stop(machine: &mut Machine, actor: String, now: u64) -> Result<Vec<Effect>, Refusal> {
+    match machine.state {
+        State::Running | State::Hibernating => {
+            Ok(order_sleep(machine, SleepKind::Stop, "Stopping.", None, Some(actor), now))
+        }
+        State::Hibernated => {
+            machine.alarm_ms = None;
+            enter(machine, State::Stopped, "Stopped by hand.");
+            Ok(vec![save("stopped", "Stopped.", Some(actor)), Effect::TellTerminals])
+        }
+        State::Stopping | State::Stopped => Ok(vec![]),
+        _ => Err(not_now(machine, "stop")),
+    }
+}
+
+fn not_now(machine: &Machine, verb: &str) -> Refusal {
+    Refusal {
+        code: "state",
+        detail: format!("A machine that is {} cannot {verb}. Wait until it is running.", machine.state),
+    }
+}
+
+fn order_sleep(
+    machine: &mut Machine,
+    kind: SleepKind,
+    reason: &str,
+    unless_activity_after: Option<u64>,
+    actor: Option<String>,
+    now: u64,
+) -> Vec<Effect> {
+    machine.sleeps += 1;
+    let number = machine.sleeps;
+    let state = if kind == SleepKind::Stop { State::Stopping } else { State::Hibernating };
+    enter(machine, state, reason);
+    machine.alarm_ms = Some(now + PREPARE_MS);
+    // Without an agent there is nobody to prepare: only the runtime's own pause is waited for.
+    machine.sleep = Some(Sleep { number, kind, unless_activity_after, gone: !machine.connected, looks: 0 });
+    if !machine.connected {
+        sooner(machine, now + machine.next_look_seconds(0) * 1000);
+    }
+    let mut effects = vec![save(state.as_str(), reason, actor.clone()), Effect::TellTerminals];
+    effects.extend(tell(machine, ToAgent::Sleep { sleep: number, kind, clear_tasks: actor.is_some() }));
+    effects
+}
+
+fn idle(machine: &mut Machine, seconds: u64, now: u64) -> Vec<Effect> {
+    let idle = machine.state == State::Running && seconds >= machine.idle_seconds && machine.tasks.is_empty();
+    if !idle {
+        return vec![];
+    }
+    hibernate(machine, None, now).unwrap_or_default()
+}
+
+fn sleep_ready(machine: &mut Machine, number: u64, now: u64) -> Vec<Effect> {
+    let activity = machine.activity;
+    let Some(sleep) = machine.sleep.as_mut().filter(|sleep| sleep.number == number) else {
+        return vec![];
+    };
+    if sleep.gone {
+        // It took too long and was not waited for; it still has to be told.
+        return vec![Effect::Tell(ToAgent::SleepGo { sleep: number }), Effect::Unbind];
+    }
+    if sleep.unless_activity_after.is_some_and(|before| before != activity) {
+        return cancel_sleep(machine, "It was used while it went to sleep.", None, now);
+    }
+    sleep.gone = true;
+    sleep.looks = 0;
+    machine.alarm_ms = Some(now + machine.next_look_seconds(0) * 1000);
+    vec![Effect::Tell(ToAgent::SleepGo { sleep: number }), Effect::Unbind]
+}
+
+fn delete(machine: &mut Machine, actor: Option<String>, now: u64) -> Vec<Effect> {
+    enter(machine, State::Deleting, "Being deleted.");
+    machine.sleep = None;
+    let mut effects = vec![
+        save("deleting", "Deletion ordered.", actor),
+        Effect::RefuseWaiters { code: "deleting", detail: "The machine is being deleted.".into() },
+        Effect::TellTerminals,
+        Effect::Unbind,
+    ];
+    effects.extend(work(machine, Work::Delete, now));
+    effects
+}
+
+fn hello(machine: &mut Machine) -> Vec<Effect> {
+    machine.connected = true;
+    match machine.state {
+        State::Running => {
+            machine.alarm_ms = machine.unsaved.then_some(machine.alarm_ms).flatten();
+            vec![Effect::ReleaseWaiters]
+        }
+        // An agent that comes back under an order to sleep is told again.
+        State::Hibernating | State::Stopping => match &mut machine.sleep {
+            Some(sleep) => {
+                sleep.gone = false;
+                let (number, kind, clear_tasks) = (sleep.number, sleep.kind, sleep.unless_activity_after.is_none());
+                tell(machine, ToAgent::Sleep { sleep: number, kind, clear_tasks })
+            }
+            None => vec![],
+        },
+        State::Creating | State::Waking | State::Hibernated | State::Failed => {
+            let detail = if machine.state == State::Creating { "Ready." } else { "Awake." };
+            enter(machine, State::Running, detail);
+            machine.alarm_ms = None;
+            machine.sleep = None;
+            vec![Effect::ReleaseWaiters, save("running", detail, None), Effect::TellTerminals]
+        }
+        // Stopped is pinned: whoever woke the sprite, it goes back to sleep.
+        State::Stopped => {
+            machine.sleeps += 1;
+            let number = machine.sleeps;
+            machine.sleep =
+                Some(Sleep { number, kind: SleepKind::Stop, unless_activity_after: None, gone: false, looks: 0 });
+            enter(machine, State::Stopping, "Stopping: it is pinned asleep.");
+            vec![Effect::Tell(ToAgent::Sleep { sleep: number, kind: SleepKind::Stop, clear_tasks: true })]
+        }
+        State::Deleting => vec![],
+    }
+}
+
+fn lost(machine: &mut Machine, now: u64) -> Vec<Effect> {
+    machine.connected = false;
+    match machine.state {
+        State::Running | State::Waking | State::Creating => sooner(machine, now + REDIAL_MS),
+        State::Hibernating | State::Stopping => {
+            if let Some(sleep) = machine.sleep.as_mut().filter(|sleep| !sleep.gone) {
+                sleep.gone = true;
+                machine.alarm_ms = Some(now + machine.next_look_seconds(0) * 1000);
+            }
+        }
+        _ => {}
+    }
+    vec![Effect::TellTerminals]
+}
+
+fn looked(machine: &mut Machine, status: Option<SpriteStatus>, now: u64) -> Vec<Effect> {
+    let Some(status) = status else {
+        enter(machine, State::Failed, "Its runtime is gone. Delete the machine and create it again.");
+        machine.alarm_ms = None;
+        return vec![
+            save("failed", machine.reason.clone(), None),
+            Effect::RefuseWaiters { code: "failed", detail: machine.reason.clone() },
+            Effect::TellTerminals,
+        ];
+    };
+    let asleep = status != SpriteStatus::Running;
+    match machine.state {
+        State::Hibernating | State::Stopping if asleep => {
+            let (state, detail) = match machine.state {
+                State::Stopping => (State::Stopped, "Stopped."),
+                _ => (State::Hibernated, "Asleep. It wakes when somebody needs it."),
+            };
+            enter(machine, state, detail);
+            machine.sleep = None;
+            machine.alarm_ms = None;
+            vec![save(state.as_str(), detail, None), Effect::TellTerminals]
+        }
+        State::Hibernating | State::Stopping => {
+            let looks = machine.sleep.as_mut().map_or(0, |sleep| {
+                sleep.looks += 1;
+                sleep.looks
+            });
+            machine.alarm_ms = Some(now + machine.next_look_seconds(looks) * 1000);
+            if looks != 3 {
+                return vec![];
+            }
+            machine.reason = match machine.tasks.as_slice() {
+                [] => "Ready to sleep, but the runtime has not paused it yet.".into(),
+                tasks => format!("Ready to sleep, but programs in it keep it awake: {}.", tasks.join(", ")),
+            };
+            machine.unsaved = true;
+            vec![Effect::Save(None)]
+        }
+        State::Running if machine.connected => vec![],
+        State::Running if asleep => {
+            enter(machine, State::Hibernated, "Asleep: the runtime paused it by itself.");
+            machine.alarm_ms = None;
+            vec![save("hibernated", machine.reason.clone(), None), Effect::Unbind, Effect::TellTerminals]
+        }
+        State::Running => work(machine, Work::Wake, now),
+        _ => vec![],
+    }
+}
+
+fn failed(machine: &mut Machine, what: Work, reason: String, now: u64) -> Vec<Effect> {
+    machine.tries += 1;
+    if !gave_up(machine) {
+        machine.alarm_ms = Some(now + backoff_ms(machine.tries));
+        return vec![];
+    }
+    give_up(machine, what, &reason)
+}
+
+fn gave_up(machine: &Machine) -> bool {
+    machine.tries >= TRIES_MAX && matches!(machine.state, State::Creating | State::Waking)
+}
+
+fn give_up(machine: &mut Machine, what: Work, reason: &str) -> Vec<Effect> {
+    let what = match what {
+        Work::Provision => "could not be created",
+        _ => "could not be woken",
+    };
+    enter(machine, State::Failed, &format!("It {what}: {reason}. Start it to try again."));
+    machine.alarm_ms = None;
+    vec![
+        save("failed", machine.reason.clone(), None),
+        Effect::RefuseWaiters { code: "failed", detail: machine.reason.clone() },
+        Effect::TellTerminals,
+    ]
+}
+
+fn alarm(machine: &mut Machine, now: u64) -> Vec<Effect> {
+    machine.alarm_ms = None;
+    let mut effects = if machine.unsaved { vec![Effect::Save(None)] } else { vec![] };
+    if gave_up(machine) {
+        effects.extend(give_up(machine, Work::Wake, "its agent did not connect"));
+        return effects;
+    }
+    effects.extend(match machine.state {
+        State::Creating if machine.provisioned => work(machine, Work::Wake, now),
+        State::Creating => work(machine, Work::Provision, now),
+        State::Waking => work(machine, Work::Wake, now),
+        State::Running if !machine.connected => work(machine, Work::Look, now),
+        State::Hibernating | State::Stopping => {
+            if let Some(sleep) = machine.sleep.as_mut() {
+                // An agent that does not prepare in time is not waited for.
+                sleep.gone = true;
+            }
+            work(machine, Work::Look, now)
+        }
+        _ => vec![],
+    });
+    effects
+}

@@ -1,0 +1,85 @@
+//! What an object remembers, in its SQLite: single values, items of a kind, and which tickets were used.
+//!
+//! Memory elsewhere is a cache of it: an object may be evicted at any moment. Values are JSON; one that another version
+//! wrote in another shape counts as absent.
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use worker::{Result, SqlStorage, SqlStorageValue};
+
+/// The object's SQLite.
+pub(crate) struct Memory(SqlStorage);
+
+#[derive(Deserialize)]
+struct Row {
+    value: String,
+}
+
+impl Memory {
+    /// Opens it, and counts this construction.
+    pub(crate) fn open(sql: SqlStorage) -> Result<Self> {
+        sql.exec("create table if not exists memory (key text primary key, value text not null)", None)?;
+        sql.exec("create table if not exists ticket (jti text primary key, expires_ms integer not null)", None)?;
+        sql.exec(
+            "create table if not exists item (kind text, id text, value text not null, primary key (kind, id))",
+            None,
+        )?;
+        let memory = Self(sql);
+        let constructions: u64 = memory.get("constructions")?.unwrap_or(0);
+        memory.put("constructions", &(constructions + 1))?;
+        Ok(memory)
+    }
+
+    pub(crate) fn get<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>> {
+        Ok(self.read("select value from memory where key = ?", vec![key.into()])?.pop())
+    }
+
+    pub(crate) fn put<T: Serialize>(&self, key: &str, value: &T) -> Result<()> {
+        let text = serde_json::to_string(value)?;
+        self.0.exec("insert or replace into memory (key, value) values (?, ?)", vec![key.into(), text.into()])?;
+        Ok(())
+    }
+
+    pub(crate) fn remove(&self, key: &str) -> Result<()> {
+        self.0.exec("delete from memory where key = ?", vec![key.into()])?;
+        Ok(())
+    }
+
+    pub(crate) fn items<T: DeserializeOwned>(&self, kind: &str) -> Result<Vec<T>> {
+        self.read("select value from item where kind = ? order by id", vec![kind.into()])
+    }
+
+    pub(crate) fn item<T: DeserializeOwned>(&self, kind: &str, id: &str) -> Result<Option<T>> {
+        Ok(self.read("select value from item where kind = ? and id = ?", vec![kind.into(), id.into()])?.pop())
+    }
+
+    pub(crate) fn put_item<T: Serialize>(&self, kind: &str, id: &str, value: &T) -> Result<()> {
+        let text = serde_json::to_string(value)?;
+        let values = vec![kind.into(), id.into(), text.into()];
+        self.0.exec("insert or replace into item (kind, id, value) values (?, ?, ?)", values)?;
+        Ok(())
+    }
+
+    pub(crate) fn remove_item(&self, kind: &str, id: &str) -> Result<()> {
+        self.0.exec("delete from item where kind = ? and id = ?", vec![kind.into(), id.into()])?;
+        Ok(())
+    }
+
+    /// Uses a ticket's id; false when it was used before.
+    pub(crate) fn use_ticket(&self, jti: &str, now_ms: u64, expires_ms: u64) -> Result<bool> {
+        let integer = |ms: u64| SqlStorageValue::try_from_i64(i64::try_from(ms).unwrap_or(0));
+        self.0.exec("delete from ticket where expires_ms < ?", vec![integer(now_ms)?])?;
+        let found: Vec<Row> =
+            self.0.exec("select jti as value from ticket where jti = ?", vec![jti.into()])?.to_array()?;
+        if !found.is_empty() {
+            return Ok(false);
+        }
+        self.0.exec("insert into ticket (jti, expires_ms) values (?, ?)", vec![jti.into(), integer(expires_ms)?])?;
+        Ok(true)
+    }
+
+    fn read<T: DeserializeOwned>(&self, query: &str, values: Vec<SqlStorageValue>) -> Result<Vec<T>> {
+        let rows: Vec<Row> = self.0.exec(query, values)?.to_array()?;
+        Ok(rows.iter().filter_map(|row| serde_json::from_str(&row.value).ok()).collect())
+    }
+}

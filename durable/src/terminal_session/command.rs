@@ -1,0 +1,23 @@
+//! What a machine's gateway tells the object of a session. Sent as JSON in the body of a `fetch`.
+
+use serde::{Deserialize, Serialize};
+use snapvm_protocol::agent::TerminalEnd;
+use snapvm_protocol::terminal::Notice;
+
+/// Something that happened to the machine or the session.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "do")]
+pub enum Command {
+    /// Clients learn it.
+    Notice {
+        /// What.
+        notice: Notice,
+    },
+    /// The shell is gone, and no agent will say so.
+    Ended {
+        /// How.
+        end: TerminalEnd,
+    },
+    /// The session is over: forget it.
+    Forget,
+}

@@ -1,0 +1,55 @@
+//! What a session's object needs of the world outside. Implemented by the Worker.
+
+use serde::{Deserialize, Serialize};
+use snapvm_protocol::ids::MachineId;
+use snapvm_protocol::tickets::Verifier;
+
+use crate::machine_gateway::command::{Command, Reply};
+
+/// Who a client is, as the Worker found out before it let them in. Kept in SQLite for the next look.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Visitor {
+    /// The credential's kind and hash, as the database takes it.
+    pub credential: String,
+    /// The organization's slug and the machine's name, as in the path.
+    pub org: String,
+    /// The machine's name.
+    pub name: String,
+    /// The session's id.
+    pub session: String,
+    /// Whether they may type.
+    pub write: bool,
+    /// Whether opening the stream wakes a machine that sleeps.
+    pub wake: bool,
+}
+
+/// What another look at somebody's access finds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// They may stay.
+    Granted {
+        /// And type.
+        write: bool,
+    },
+    /// Their credential is dead.
+    Unauthenticated,
+    /// The credential lives, but they may not (any more).
+    Forbidden,
+    /// It could not be found out: they stay, and are looked at again soon.
+    Unknown,
+}
+
+/// The world outside.
+#[expect(async_fn_in_trait, reason = "objects run on one thread; their futures need not be Send")]
+pub trait Outside: 'static {
+    /// Unix time in milliseconds.
+    fn now_ms(&self) -> u64;
+    /// Verifies our own tickets and passes.
+    fn verifier(&self) -> &Verifier;
+    /// One line in the log. Never a token, never what a terminal shows.
+    fn log(&self, line: &str);
+    /// Looks at somebody's access again.
+    async fn access(&self, visitor: &Visitor) -> Access;
+    /// Asks the machine's gateway; `None` when it cannot be reached.
+    async fn gateway(&self, machine: MachineId, command: &Command) -> Option<Reply>;
+}

@@ -1,0 +1,308 @@
+//! What the objects need of the world outside, as the Worker has it: the database with the credential of the gateway,
+//! the Sprites API, other objects.
+
+use serde::de::DeserializeOwned;
+use snapvm_durable::machine_gateway::command::{Command, Reply};
+use snapvm_durable::machine_gateway::outside::{Failure, Outside, Record};
+use snapvm_durable::machine_gateway::state::History;
+use snapvm_durable::terminal_session::command::Command as TerminalCommand;
+use snapvm_durable::terminal_session::outside::{Access, Outside as TerminalOutside, Visitor};
+use snapvm_protocol::agent::{BINARY_PATH, SERVICE_NAME, environment};
+use snapvm_protocol::hosts::AGENT_PORT;
+use snapvm_protocol::ids::{MachineId, TerminalId, sprite_name};
+use snapvm_protocol::lifecycle::MachineState;
+use snapvm_protocol::services::ServiceStatus;
+use snapvm_protocol::sprites::{CreateSprite, PutService, Sprite, SpriteConfig, UrlAuth, UrlSettings};
+use snapvm_protocol::tickets::{Signer, Verifier};
+
+use super::object;
+use crate::config::Config;
+use crate::context::new_id;
+use crate::db::{Argument, Database, Operation, Reply as DatabaseReply};
+use crate::error::Error;
+use crate::platform::{self, Variables};
+use crate::secrets;
+use crate::sprites::Client;
+
+/// The world outside of an object.
+pub struct World {
+    env: worker::Env,
+    config: Config,
+    signer: Signer,
+    verifier: Verifier,
+    sprites: Client,
+    credential: String,
+    agent_digest: String,
+    looks_seconds: Vec<u64>,
+}
+
+impl World {
+    /// Reads the deployment's variables and secrets.
+    ///
+    /// # Errors
+    /// [`Error::Misconfigured`].
+    pub fn new(env: worker::Env) -> Result<Self, Error> {
+        let signer = signer(&env)?;
+        let looks = env.text("SLEEP_LOOK_SECONDS").unwrap_or_else(|_| "30,60,120,300".into());
+        Ok(Self {
+            config: Config::read(&env)?,
+            verifier: signer.verifier(),
+            signer,
+            sprites: Client::new(&env)?,
+            credential: service_credential(&env)?,
+            agent_digest: env.text("AGENT_DIGEST")?,
+            looks_seconds: looks.split(',').filter_map(|text| text.trim().parse().ok()).collect(),
+            env,
+        })
+    }
+
+    async fn run(&self, name: &'static str, arguments: Vec<Argument>) -> Result<DatabaseReply, Failure> {
+        let mut all = vec![self.credential.clone().into(), "{}".into()];
+        all.extend(arguments);
+        let unavailable = |error: Error| Failure::Unavailable(error.to_string());
+        let database = Database::connect(&self.env).await.map_err(unavailable)?;
+        let reply = database.call(Operation { name, arguments: all }).await.map_err(unavailable)?;
+        match reply.status {
+            404 => Err(Failure::NoMachine),
+            409 => Err(Failure::Deleting),
+            status if status >= 400 => Err(Failure::Unavailable(format!("the database answered {status}"))),
+            _ => Ok(reply),
+        }
+    }
+
+    fn create_request(&self, record: &Record) -> CreateSprite {
+        let size = self.config.offer.sizes.iter().find(|size| size.id == record.size);
+        CreateSprite {
+            name: sprite_name(record.machine, record.generation),
+            url_settings: Some(UrlSettings { auth: UrlAuth::Sprite }),
+            labels: labels(record),
+            config: Some(SpriteConfig {
+                ram_mb: size.map(|size| size.memory_mb),
+                cpus: size.map(|size| size.cpus),
+                region: Some(record.region.clone()),
+                storage_gb: size.map(|size| size.disk_gb),
+            }),
+            environment: std::collections::BTreeMap::new(),
+        }
+    }
+
+    fn agent_service(&self, record: &Record) -> PutService {
+        let variable = |key: &str, value: String| (key.to_owned(), value);
+        PutService {
+            cmd: BINARY_PATH.to_owned(),
+            args: Vec::new(),
+            env: [
+                variable(environment::MACHINE, record.machine.to_string()),
+                variable(environment::GENERATION, record.generation.to_string()),
+                variable(environment::DIAL_ORIGIN, self.config.dial_origin.clone()),
+                variable(environment::PLATFORM_KEY, self.verifier.to_text()),
+            ]
+            .into(),
+            dir: None,
+            needs: Vec::new(),
+            http_port: Some(AGENT_PORT),
+        }
+    }
+
+    /// The agent's binary: a static asset, addressed by its digest. Passed on as a stream.
+    async fn agent_binary(&self) -> Result<wasm_bindgen::JsValue, Failure> {
+        let unavailable = |error: worker::Error| Failure::Unavailable(error.to_string());
+        let url = format!("{}/agent/{}", self.config.console_origin, self.agent_digest);
+        let assets = self.env.assets("ASSETS").map_err(unavailable)?;
+        let response = assets.fetch(url, None).await.map_err(unavailable)?;
+        match (response.status_code(), response.body()) {
+            (200, worker::ResponseBody::Stream(body)) => Ok(body.clone().into()),
+            _ => Err(Failure::Unavailable("the agent's binary is not among the assets".into())),
+        }
+    }
+}
+
+fn labels(record: &Record) -> Vec<String> {
+    vec![format!("org:{}", record.org), format!("machine:{}", record.machine)]
+}
+
+/// The platform's signing key.
+///
+/// # Errors
+/// [`Error::Misconfigured`].
+pub fn signer(env: &worker::Env) -> Result<Signer, Error> {
+    Signer::from_seed_text(&env.text("PLATFORM_KEY_SEED")?)
+        .map_err(|_| Error::Misconfigured("PLATFORM_KEY_SEED must be 32 bytes in base64url"))
+}
+
+/// The credential of our own parts, as the database knows it.
+///
+/// # Errors
+/// [`Error::Misconfigured`].
+pub fn service_credential(env: &worker::Env) -> Result<String, Error> {
+    Ok(format!("j:{}", secrets::hash(env.text("SERVICE_CREDENTIAL")?.as_bytes())))
+}
+
+fn parse<T: DeserializeOwned>(reply: &DatabaseReply) -> Result<T, Failure> {
+    serde_json::from_str(&reply.body).map_err(|error| Failure::Unavailable(error.to_string()))
+}
+
+impl Outside for World {
+    fn now_ms(&self) -> u64 {
+        platform::now_ms()
+    }
+
+    fn random_id(&self) -> String {
+        new_id().unwrap_or_default()
+    }
+
+    fn signer(&self) -> &Signer {
+        &self.signer
+    }
+
+    fn verifier(&self) -> &Verifier {
+        &self.verifier
+    }
+
+    fn looks_seconds(&self) -> Vec<u64> {
+        self.looks_seconds.clone()
+    }
+
+    async fn delay(&self, milliseconds: u64) {
+        worker::Delay::from(std::time::Duration::from_millis(milliseconds)).await;
+    }
+
+    fn log(&self, line: &str) {
+        worker::console_log!("{line}");
+    }
+
+    async fn load(&self, machine: MachineId) -> Result<Record, Failure> {
+        parse(&self.run("gateway_load", vec![machine.to_string().into()]).await?)
+    }
+
+    async fn save(
+        &self,
+        record: &Record,
+        state: MachineState,
+        reason: &str,
+        history: Option<&History>,
+    ) -> Result<u64, Failure> {
+        #[derive(serde::Deserialize)]
+        struct Saved {
+            epoch: u64,
+        }
+        let event = history.map(|_| new_id()).transpose().map_err(|error| Failure::Unavailable(error.to_string()))?;
+        let arguments = vec![
+            record.machine.to_string().into(),
+            state.as_str().into(),
+            reason.into(),
+            event.into(),
+            history.map(|history| history.kind.to_owned()).into(),
+            history.map(|history| history.detail.clone()).into(),
+            history.and_then(|history| history.actor.clone()).into(),
+            record.sprite_id.as_ref().map(|_| sprite_name(record.machine, record.generation)).into(),
+            record.sprite_id.clone().into(),
+            record.sprite_url.clone().into(),
+        ];
+        let saved: Saved = parse(&self.run("gateway_state", arguments).await?)?;
+        Ok(saved.epoch)
+    }
+
+    async fn save_service(&self, machine: MachineId, status: &ServiceStatus) -> Result<(), Failure> {
+        let text = serde_json::to_string(status).map_err(|error| Failure::Unavailable(error.to_string()))?;
+        let arguments = vec![machine.to_string().into(), status.name.clone().into(), text.into()];
+        self.run("gateway_service_status", arguments).await.map(|_| ())
+    }
+
+    async fn save_terminal_end(&self, machine: MachineId, session: TerminalId, ending: &str) -> Result<(), Failure> {
+        let arguments = vec![machine.to_string().into(), session.to_string().into(), ending.into()];
+        self.run("gateway_terminal_ended", arguments).await.map(|_| ())
+    }
+
+    async fn remove(&self, machine: MachineId) -> Result<(), Failure> {
+        self.run("gateway_deleted", vec![machine.to_string().into()]).await.map(|_| ())
+    }
+
+    async fn sprite(&self, record: &Record) -> Result<Sprite, Failure> {
+        let name = sprite_name(record.machine, record.generation);
+        let sprite = self.sprites.get(&name).await?.ok_or(Failure::NoSprite)?;
+        self.sprites.checked(sprite, record.sprite_id.as_deref())
+    }
+
+    async fn provision(&self, record: &Record) -> Result<Sprite, Failure> {
+        let wanted = self.create_request(record);
+        // A create whose reply was lost has left a sprite under the same name: it is ours if its labels say so.
+        let sprite = match self.sprites.get(&wanted.name).await? {
+            Some(sprite) if wanted.labels.iter().all(|label| sprite.labels.contains(label)) => sprite,
+            Some(_) => {
+                return Err(Failure::Unavailable("the runtime has a sprite of this name that is not ours".into()));
+            }
+            None => self.sprites.create(&wanted).await?,
+        };
+        let sprite = self.sprites.checked(sprite, record.sprite_id.as_deref())?;
+        self.sprites.write_file(&wanted.name, BINARY_PATH, "0755", self.agent_binary().await?).await?;
+        self.sprites.put_service(&wanted.name, SERVICE_NAME, &self.agent_service(record)).await?;
+        Ok(sprite)
+    }
+
+    async fn wake(&self, url: &str, ticket: &str, timeout_ms: u64) -> Result<(), Failure> {
+        self.sprites.wake(url, ticket, timeout_ms).await
+    }
+
+    async fn restart_agent(&self, record: &Record) -> Result<(), Failure> {
+        let name = sprite_name(record.machine, record.generation);
+        self.sprites.start_service(&name, SERVICE_NAME).await
+    }
+
+    async fn delete_sprite(&self, record: &Record) -> Result<(), Failure> {
+        self.sprites.delete(&sprite_name(record.machine, record.generation)).await
+    }
+
+    async fn tell_terminal(&self, session: TerminalId, command: &TerminalCommand) -> Result<(), Failure> {
+        object::tell_terminal(&self.env, session, command)
+            .await
+            .map_err(|error| Failure::Unavailable(error.to_string()))
+    }
+}
+
+impl TerminalOutside for World {
+    fn now_ms(&self) -> u64 {
+        platform::now_ms()
+    }
+
+    fn verifier(&self) -> &Verifier {
+        &self.verifier
+    }
+
+    fn log(&self, line: &str) {
+        worker::console_log!("{line}");
+    }
+
+    async fn access(&self, visitor: &Visitor) -> Access {
+        #[derive(serde::Deserialize)]
+        struct Granted {
+            write: bool,
+        }
+        let arguments = vec![
+            visitor.credential.clone().into(),
+            "{}".into(),
+            visitor.org.clone().into(),
+            visitor.name.clone().into(),
+            visitor.session.clone().into(),
+        ];
+        let Ok(database) = Database::connect(&self.env).await else { return Access::Unknown };
+        let Ok(reply) = database.call(Operation { name: "terminals_stream", arguments }).await else {
+            return Access::Unknown;
+        };
+        match reply.status {
+            200 => parse::<Granted>(&reply).map_or(Access::Unknown, |granted| Access::Granted { write: granted.write }),
+            401 => Access::Unauthenticated,
+            _ => Access::Forbidden,
+        }
+    }
+
+    async fn gateway(&self, machine: MachineId, command: &Command) -> Option<Reply> {
+        match object::command(&self.env, machine, command).await {
+            Ok(reply) => Some(reply),
+            Err(error) => {
+                worker::console_warn!("machine {machine}: {error}");
+                None
+            }
+        }
+    }
+}
