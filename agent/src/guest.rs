@@ -44,6 +44,9 @@ pub fn private_variables() -> Vec<std::ffi::OsString> {
 /// Where the logs of services lie.
 #[must_use]
 pub fn log_folder() -> PathBuf {
+    if let Some(folder) = std::env::var_os("SNAPVM_TEST_LOGS") {
+        return folder.into();
+    }
     if rustix::process::geteuid().is_root() { "/var/log/snapvm".into() } else { home().join(".snapvm/logs") }
 }
 

@@ -262,9 +262,13 @@ impl Stream {
             frame.encode_into(out);
             true
         };
-        if let Some(reset) = attached.ready.take() {
+        if let Some(mut reset) = attached.ready.take() {
             if attached.cursor < self.ring.start() {
+                let was_new = reset && attached.gone.is_none();
                 attached.skip_to(self.ring.clean_start());
+                reset = true;
+                // Who never had anything misses nothing.
+                attached.gone = attached.gone.filter(|_| !was_new);
             }
             (attached.told_input, attached.repeat_input, attached.knows) = (applied, false, self.size);
             return put(Frame::Ready(Ready {

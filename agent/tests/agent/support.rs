@@ -1,0 +1,133 @@
+//! What every test of the agent stands on: the real binary between a dial origin that acts as the objects, a fake
+//! runtime socket, and apps on loopback. Nothing sleeps; everything waits for an event with a deadline.
+
+pub mod apps;
+pub mod guest;
+pub mod http;
+pub mod origin;
+pub mod terminal;
+
+use std::net::SocketAddr;
+use std::process::Stdio;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde_json::json;
+use snapvm_protocol::ids::{MachineId, TerminalId};
+use snapvm_protocol::tickets::{Purpose, Signer, Ticket};
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::{Child, Command};
+use tokio::sync::mpsc;
+
+use guest::Guest;
+use origin::{Control, Origin};
+
+/// How long anything may take.
+pub const DEADLINE: Duration = Duration::from_secs(15);
+
+/// Waits, but not for ever.
+pub async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
+    match tokio::time::timeout(DEADLINE, future).await {
+        Ok(value) => value,
+        Err(_) => panic!("nothing came of: {what}"),
+    }
+}
+
+pub fn machine() -> MachineId {
+    MachineId::new(1, [7; 10])
+}
+
+pub fn terminal(number: u8) -> TerminalId {
+    TerminalId::new(1, [number; 10])
+}
+
+pub fn platform() -> Signer {
+    Signer::from_seed(&[42; 32]).unwrap()
+}
+
+pub fn now_ms() -> i64 {
+    i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap()
+}
+
+/// A ticket of the platform; each has its own id.
+pub fn ticket(purpose: Purpose) -> String {
+    ticket_of(&platform(), machine(), 3, purpose, now_ms())
+}
+
+pub fn ticket_of(signer: &Signer, machine: MachineId, generation: u32, purpose: Purpose, at: i64) -> String {
+    let mut random = [0; 8];
+    getrandom::fill(&mut random).unwrap();
+    let ticket = Ticket { machine, generation, purpose, jti: format!("{:x}", u64::from_be_bytes(random)) };
+    signer.ticket(&ticket, at).unwrap()
+}
+
+/// The agent, and everything around it.
+pub struct World {
+    pub agent: Child,
+    pub address: SocketAddr,
+    pub origin: Origin,
+    pub guest: Guest,
+    pub home: TempDir,
+    pub log: mpsc::UnboundedReceiver<String>,
+}
+
+impl World {
+    /// Everything, with intervals as given over short ones.
+    pub async fn with(timings: serde_json::Value, environment: &[(&str, &str)]) -> Self {
+        let home = TempDir::new().unwrap();
+        std::fs::write(home.path().join(".bash_profile"), "PS1='$ '; unset PROMPT_COMMAND\n").unwrap();
+        let origin = Origin::start().await;
+        let guest = Guest::start(home.path().join("api.sock"));
+        let mut command = Command::new(env!("CARGO_BIN_EXE_agent"));
+        command
+            .args(["--listen", "127.0.0.1:0"])
+            .env("SNAPVM_MACHINE", machine().to_string())
+            .env("SNAPVM_GENERATION", "3")
+            .env("SNAPVM_DIAL_ORIGIN", format!("http://{}", origin.address))
+            .env("SNAPVM_PLATFORM_KEY", platform().verifier().to_text())
+            .env("SNAPVM_GUEST_SOCKET", home.path().join("api.sock"))
+            .env("SNAPVM_TEST_TIMINGS", timings.to_string())
+            .env("SNAPVM_TEST_LOGS", home.path().join("logs"))
+            .env("HOME", home.path())
+            .env("SHELL", "/bin/bash")
+            .envs(environment.iter().copied())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        let mut agent = command.spawn().unwrap();
+        let mut lines = BufReader::new(agent.stderr.take().unwrap()).lines();
+        let (sender, mut log) = mpsc::unbounded_channel();
+        tokio::spawn(async move {
+            while let Ok(Some(line)) = lines.next_line().await {
+                let _ = sender.send(line);
+            }
+        });
+        let address = soon("the agent listens", async {
+            loop {
+                let line = log.recv().await.expect("the agent lives");
+                if let Some(address) = line.strip_prefix("agent: listens on ") {
+                    break address.parse().unwrap();
+                }
+            }
+        })
+        .await;
+        Self { agent, address, origin, guest, home, log }
+    }
+
+    pub async fn new() -> Self {
+        Self::with(json!({}), &[]).await
+    }
+
+    /// Wakes the agent and takes its control socket up to the Welcome.
+    pub async fn control(&mut self) -> Control {
+        self.control_with(origin::welcome()).await
+    }
+
+    pub async fn control_with(&mut self, welcome: snapvm_protocol::agent::ToAgent) -> Control {
+        let reply = http::wake(self.address, &ticket(Purpose::Wake)).await;
+        assert_eq!(reply.status, 202, "{}", reply.text());
+        let mut control = self.origin.control().await;
+        control.hello().await;
+        control.welcome(welcome).await;
+        control
+    }
+}
