@@ -12,6 +12,7 @@ use serde_json::json;
 use super::Control;
 use super::programs::USER;
 use crate::wire::FromGuest;
+use rustix::io::Errno;
 
 /// What is written here belongs to the user.
 const HOME: &str = "/home/sprite";
@@ -92,13 +93,13 @@ fn receive(partial: &Path, mode: u32, path: &Path, pipe: OwnedFd) -> io::Result<
 /// The path that a write ends at: links of the target resolved, missing folders created.
 fn settle(path: &Path, parents: bool) -> io::Result<PathBuf> {
     match fs::canonicalize(path) {
-        Ok(real) if real.is_dir() => return Err(io::ErrorKind::IsADirectory.into()),
+        Ok(real) if real.is_dir() => return Err(Errno::ISDIR.into()),
         Ok(real) => return Ok(real),
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         Err(_) => {}
     }
-    let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
-    let folder = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
+    let name = path.file_name().ok_or(Errno::INVAL)?;
+    let folder = path.parent().ok_or(Errno::INVAL)?;
     if parents {
         create_folders(folder)?;
     }
@@ -128,10 +129,10 @@ pub(super) fn read(control: &Control, id: u64, path: &str, offset: i64, pipe: Ow
             OpenOptions::new().read(true).custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed()).open(path)?;
         let metadata = file.metadata()?;
         if metadata.is_dir() {
-            return Err(io::ErrorKind::IsADirectory.into());
+            return Err(Errno::ISDIR.into());
         }
         if !metadata.is_file() {
-            return Err(io::ErrorKind::InvalidInput.into());
+            return Err(Errno::INVAL.into());
         }
         let from = match u64::try_from(offset) {
             Ok(offset) => offset,

@@ -9,6 +9,7 @@ use std::process::{Command, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
+use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, WaitOptions};
 
 use super::{Control, files, lock};
@@ -88,9 +89,9 @@ impl Programs {
 /// The command of a program, with everything set that can fail on its own.
 fn prepare(program: &Program, descriptors: Vec<OwnedFd>) -> io::Result<Command> {
     let mut arguments = program.arguments.iter();
-    let name = arguments.next().ok_or(io::ErrorKind::InvalidInput)?;
+    let name = arguments.next().ok_or(Errno::INVAL)?;
     if !fs::metadata(&program.directory)?.is_dir() {
-        return Err(io::ErrorKind::NotADirectory.into());
+        return Err(Errno::NOTDIR.into());
     }
     let mut command = Command::new(name);
     command.args(arguments).env_clear().envs(&program.environment).current_dir(&program.directory);
@@ -105,7 +106,7 @@ fn prepare(program: &Program, descriptors: Vec<OwnedFd>) -> io::Result<Command> 
             let log = files::open_log(service)?;
             command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         }
-        _ => return Err(io::ErrorKind::InvalidInput.into()),
+        _ => return Err(Errno::INVAL.into()),
     }
     Ok(command)
 }

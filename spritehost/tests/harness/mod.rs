@@ -1,0 +1,249 @@
+//! A spritehost of its own for each test, and what it takes to talk to it.
+//!
+//! Needs root, runc, nftables and a finished base image, whose path is in `SNAPVM_BASE_IMAGE`.
+
+#![expect(dead_code, reason = "each test file uses its part")]
+
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use futures_util::{SinkExt, StreamExt};
+use http_body_util::{BodyExt, Full};
+use hyper::header::{AUTHORIZATION, HeaderMap};
+use hyper::{Method, Request, StatusCode};
+use hyper_util::rt::TokioIo;
+use serde_json::{Value, json};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+
+pub(crate) const TOKEN: &str = "org/1/2/secret";
+/// Longest that anything in these tests may take.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
+/// A program on port 8080 that tells about itself; see its text.
+pub(crate) const APP: &str = include_str!("app.py");
+
+pub(crate) struct Host {
+    process: Option<Child>,
+    arguments: Vec<String>,
+    pub(crate) base: String,
+    pub(crate) state: tempfile::TempDir,
+    /// What the dial origin leads to.
+    pub(crate) origin: TcpListener,
+}
+
+pub(crate) struct Reply {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+impl Reply {
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|_| panic!("not JSON: {}", self.text()))
+    }
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Ran {
+    pub(crate) code: u8,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Host {
+    pub(crate) async fn start(arguments: &[&str]) -> Self {
+        assert!(rustix::process::geteuid().is_root(), "these tests need root: they start real containers");
+        let image = std::env::var("SNAPVM_BASE_IMAGE").unwrap_or_else(|_| {
+            panic!("SNAPVM_BASE_IMAGE is not set: build an image with `spritehost image build --output DIR` first")
+        });
+        let origin = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let dial = format!("snapvm.internal:8787={}", origin.local_addr().unwrap());
+        let mut all: Vec<String> = ["--image", &image, "--dial", &dial].map(str::to_owned).into();
+        all.extend(arguments.iter().map(ToString::to_string));
+        let mut host = Self {
+            process: None,
+            arguments: all,
+            base: String::new(),
+            state: tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap(),
+            origin,
+        };
+        host.run_again();
+        host
+    }
+
+    /// Starts the program on the state that is there.
+    pub(crate) fn run_again(&mut self) {
+        let mut process = Command::new(env!("CARGO_BIN_EXE_spritehost"))
+            .args(["serve", "--listen", "127.0.0.1:0", "--state"])
+            .arg(self.state.path())
+            .args(&self.arguments)
+            .env("SPRITEHOST_TOKEN", TOKEN)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        self.process = Some(process);
+        let base = line.trim().strip_prefix("spritehost listening on ");
+        self.base = base.unwrap_or_else(|| panic!("spritehost did not start; it said {line:?}")).to_owned();
+    }
+
+    pub(crate) fn stop(&mut self, signal: rustix::process::Signal) {
+        let Some(mut process) = self.process.take() else { return };
+        let pid = rustix::process::Pid::from_child(&process);
+        rustix::process::kill_process(pid, signal).unwrap();
+        process.wait().unwrap();
+    }
+
+    pub(crate) fn instance(&self) -> &str {
+        self.base.rsplit(':').next().unwrap()
+    }
+
+    pub(crate) async fn call(&self, method: Method, path: &str, body: impl Into<Bytes>) -> Reply {
+        let headers = [("authorization", format!("Bearer {TOKEN}")), ("content-type", "application/json".to_owned())];
+        let headers: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        request(method, &format!("{}{path}", self.base), &headers, body).await
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Value {
+        let reply = self.call(Method::GET, path, "").await;
+        assert_eq!(reply.status, StatusCode::OK, "{path}: {}", reply.text());
+        reply.json()
+    }
+
+    pub(crate) async fn create(&self, name: &str) -> Value {
+        let reply = self.call(Method::POST, "/v1/sprites", json!({ "name": name }).to_string()).await;
+        assert_eq!(reply.status, StatusCode::CREATED, "{}", reply.text());
+        reply.json()
+    }
+
+    pub(crate) async fn status(&self, name: &str) -> String {
+        self.get(&format!("/v1/sprites/{name}")).await["status"].as_str().unwrap().to_owned()
+    }
+
+    /// Waits until a sprite's status is this.
+    pub(crate) async fn until(&self, name: &str, status: &str) {
+        let started = Instant::now();
+        while self.status(name).await != status {
+            assert!(started.elapsed() < DEADLINE, "{name} did not become {status}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    pub(crate) async fn write(&self, name: &str, path: &str, body: impl Into<Bytes>) -> Value {
+        let path = format!("/v1/sprites/{name}/fs/write?path={path}&mode=0755&mkdirParents=true");
+        let reply = self.call(Method::PUT, &path, body).await;
+        assert_eq!(reply.status, StatusCode::OK, "{}", reply.text());
+        reply.json()
+    }
+
+    /// Runs a shell script over the WebSocket.
+    pub(crate) async fn run(&self, name: &str, script: &str) -> Ran {
+        let query = [("cmd", "bash"), ("cmd", "-c"), ("cmd", script)];
+        self.exec(name, &query, b"").await
+    }
+
+    pub(crate) async fn exec(&self, name: &str, query: &[(&str, &str)], stdin: &[u8]) -> Ran {
+        let query: Vec<String> = query.iter().map(|(key, value)| format!("{key}={}", encode(value))).collect();
+        let url = format!("{}/v1/sprites/{name}/exec?{}", self.base.replace("http", "ws"), query.join("&"));
+        let mut call = url.into_client_request().unwrap();
+        call.headers_mut().insert(AUTHORIZATION, format!("Bearer {TOKEN}").parse().unwrap());
+        let (mut socket, _) = tokio_tungstenite::connect_async(call).await.unwrap();
+        for piece in stdin.chunks(10_000) {
+            socket.send(Message::binary([b"\0", piece].concat())).await.unwrap();
+        }
+        socket.send(Message::binary(vec![4])).await.unwrap();
+        let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+        while let Some(message) = tokio::time::timeout(DEADLINE * 3, socket.next()).await.unwrap() {
+            let Message::Binary(frame) = message.unwrap() else { continue };
+            match frame[0] {
+                1 => stdout.extend_from_slice(&frame[1..]),
+                2 => stderr.extend_from_slice(&frame[1..]),
+                3 => {
+                    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+                    return Ran { code: frame[1], stdout: text(stdout), stderr: text(stderr) };
+                }
+                other => panic!("stream {other}"),
+            }
+        }
+        panic!("no exit frame");
+    }
+
+    /// Runs the app of these tests as a service, and returns the sprite's URL once it answers.
+    pub(crate) async fn run_app(&self, name: &str) -> String {
+        let url = self.create(name).await["url"].as_str().unwrap().to_owned();
+        self.write(name, "/opt/app.py", APP).await;
+        self.put_service(name, "app", &json!({ "cmd": "python3", "args": ["-u", "/opt/app.py"] })).await;
+        assert_eq!(visit(&url, "/").await.status, StatusCode::OK);
+        url
+    }
+
+    pub(crate) async fn put_service(&self, name: &str, service: &str, definition: &Value) -> Vec<Value> {
+        let path = format!("/v1/sprites/{name}/services/{service}?duration=0s");
+        let reply = self.call(Method::PUT, &path, definition.to_string()).await;
+        assert_eq!(reply.status, StatusCode::OK, "{}", reply.text());
+        reply.text().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        self.stop(rustix::process::Signal::TERM);
+    }
+}
+
+/// A request to a sprite's URL with the token.
+pub(crate) async fn visit(url: &str, path: &str) -> Reply {
+    request(Method::GET, &format!("{url}{path}"), &[("authorization", &format!("Bearer {TOKEN}"))], "").await
+}
+
+/// A request on a connection of its own.
+pub(crate) async fn request(method: Method, url: &str, headers: &[(&str, &str)], body: impl Into<Bytes>) -> Reply {
+    let sent = try_request(method, url, headers, body);
+    tokio::time::timeout(DEADLINE, sent).await.unwrap_or_else(|_| panic!("no answer from {url}")).unwrap()
+}
+
+pub(crate) async fn try_request(
+    method: Method,
+    url: &str,
+    headers: &[(&str, &str)],
+    body: impl Into<Bytes>,
+) -> Result<Reply, hyper::Error> {
+    let url: hyper::Uri = url.parse().unwrap();
+    let stream = TcpStream::connect(url.authority().unwrap().as_str()).await.unwrap();
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    tokio::spawn(connection);
+    let mut request = Request::builder().method(method).uri(url.path_and_query().unwrap().as_str());
+    request = request.header("host", url.authority().unwrap().as_str());
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let response = sender.send_request(request.body(Full::new(body.into())).unwrap()).await?;
+    let (parts, body) = response.into_parts();
+    Ok(Reply { status: parts.status, headers: parts.headers, body: body.collect().await?.to_bytes() })
+}
+
+/// Tells a spritehost to fail.
+pub(crate) async fn order_fault(host: &Host, order: &Value) {
+    let path: PathBuf = host.state.path().join("faults.sock");
+    let stream = tokio::net::UnixStream::connect(path).await.unwrap();
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
+    tokio::spawn(connection);
+    let request = Request::put("/faults").header("host", "faults").header("content-type", "application/json");
+    let response = sender.send_request(request.body(Full::<Bytes>::from(order.to_string())).unwrap()).await.unwrap();
+    assert_eq!(response.status(), StatusCode::NO_CONTENT);
+}
+
+/// Percent-encodes a query's value.
+pub(crate) fn encode(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
+    text.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
+}
