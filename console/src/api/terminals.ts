@@ -1,0 +1,55 @@
+// Terminal sessions of a machine: their records, and the address of a session's stream.
+import { queryOptions, useMutation, useQueryClient } from "@tanstack/react-query";
+import { answer, api } from "./client";
+import { machineKey } from "./machines";
+
+export const terminalsQuery = (org: string, machine: string) =>
+  queryOptions({
+    queryKey: [...machineKey(org, machine), ":terminals"],
+    queryFn: async () =>
+      (
+        await answer(
+          api.GET("/v1/orgs/{org}/machines/{machine}/terminals", { params: { path: { org, machine } } }),
+        )
+      ).terminals,
+    refetchInterval: 7000,
+  });
+
+export function useCreateTerminal(org: string, machine: string) {
+  const client = useQueryClient();
+  return useMutation({
+    mutationFn: (name: string) =>
+      answer(
+        api.POST("/v1/orgs/{org}/machines/{machine}/terminals", {
+          params: { path: { org, machine } },
+          body: { name },
+        }),
+      ),
+    onSuccess: (terminal) =>
+      client.setQueryData(terminalsQuery(org, machine).queryKey, (known) => [...(known ?? []), terminal]),
+  });
+}
+
+export function useCloseTerminal(org: string, machine: string) {
+  const client = useQueryClient();
+  return useMutation({
+    mutationFn: (terminal: string) =>
+      answer(
+        api.DELETE("/v1/orgs/{org}/machines/{machine}/terminals/{terminal}", {
+          params: { path: { org, machine, terminal } },
+        }),
+      ),
+    onSettled: () => client.invalidateQueries({ queryKey: terminalsQuery(org, machine).queryKey }),
+  });
+}
+
+/** Where a session's stream is. */
+export function streamUrl(org: string, machine: string, terminal: string, wake: boolean): string {
+  const path = [org, machine, terminal].map(encodeURIComponent);
+  const url = new URL(
+    `/v1/orgs/${path[0]}/machines/${path[1]}/terminals/${path[2]}/stream${wake ? "?wake=true" : ""}`,
+    window.location.href,
+  );
+  url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
+  return url.href;
+}
