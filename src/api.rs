@@ -60,11 +60,11 @@ async fn run(mut request: Request, env: Env, config: Config, request_id: &str) -
     let address = headers.get("cf-connecting-ip")?.unwrap_or_else(|| "unknown".into());
     let user_agent: String = headers.get("user-agent")?.unwrap_or_default().chars().take(300).collect();
     let body = if method_name(&route.method) != "GET" { read_body(&mut request).await? } else { Vec::new() };
-    let parameters = parameters.into_iter().map(|(key, value)| (key, percent_decode(&value))).collect();
+    let (parameters, query) = (decode_path(parameters)?, read_query(&url)?);
     let call = Call {
         operation: route.operation,
         request_id: request_id.to_owned(),
-        query: url.query_pairs().into_owned().collect(),
+        query,
         env,
         config,
         address,
@@ -106,6 +106,24 @@ async fn read_body(request: &mut Request) -> Result<Vec<u8>, Error> {
     Ok(body)
 }
 
+/// The variable parts of the path. Postgres knows no NUL, so what contains one names nothing.
+fn decode_path(parameters: Vec<(String, String)>) -> Result<Vec<(String, String)>, Problem> {
+    let decoded: Vec<_> = parameters.into_iter().map(|(key, value)| (key, percent_decode(&value))).collect();
+    if decoded.iter().any(|(_, value)| value.contains('\0')) {
+        return Err(Problem::not_found());
+    }
+    Ok(decoded)
+}
+
+/// The query, decoded.
+fn read_query(url: &url::Url) -> Result<Vec<(String, String)>, Problem> {
+    let query: Vec<(String, String)> = url.query_pairs().into_owned().collect();
+    match query.iter().find(|(_, value)| value.contains('\0')) {
+        Some((key, _)) => Err(Problem::invalid(key, "This must not contain NUL characters.")),
+        None => Ok(query),
+    }
+}
+
 /// Path segments come percent-encoded; what does not decode names nothing and stays as it is.
 fn percent_decode(text: &str) -> String {
     if !text.contains('%') {
@@ -117,6 +135,7 @@ fn percent_decode(text: &str) -> String {
         let decoded = (*first == b'%')
             .then(|| tail.get(..2))
             .flatten()
+            .filter(|digits| digits.iter().all(u8::is_ascii_hexdigit))
             .and_then(|digits| std::str::from_utf8(digits).ok())
             .and_then(|digits| u8::from_str_radix(digits, 16).ok());
         match decoded {
@@ -135,13 +154,21 @@ fn percent_decode(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::percent_decode;
+    use super::{decode_path, percent_decode};
 
     #[test]
     fn path_segments_decode() {
         assert_eq!(percent_decode("a%2Db"), "a-b");
         assert_eq!(percent_decode("a%2"), "a%2");
         assert_eq!(percent_decode("%zz%"), "%zz%");
+        assert_eq!(percent_decode("%+1"), "%+1");
         assert_eq!(percent_decode("%ff"), "%ff");
+    }
+
+    #[test]
+    fn what_contains_nul_names_nothing() {
+        let segment = |text: &str| vec![("machine".to_owned(), text.to_owned())];
+        assert!(decode_path(segment("a%00b")).is_err());
+        assert_eq!(decode_path(segment("a%2Db")), Ok(segment("a-b")));
     }
 }

@@ -55,8 +55,9 @@ pub fn authenticate(presented: &Presented, console_origin: &str) -> Result<Optio
     if let Some(authorization) = &presented.authorization {
         // A token is never sent by a browser on its own, so cookies and origin do not matter beside it.
         let token = authorization
-            .strip_prefix("Bearer ")
-            .filter(|text| text.starts_with(TOKEN_PREFIX))
+            .split_once(' ')
+            .filter(|(scheme, text)| scheme.eq_ignore_ascii_case("bearer") && text.trim().starts_with(TOKEN_PREFIX))
+            .map(|(_, text)| text)
             .and_then(|text| Token::parse(text.trim()))
             .ok_or_else(Problem::unauthenticated)?;
         return Ok(Some(Credential::Token(token.hash())));

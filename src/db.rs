@@ -103,7 +103,15 @@ impl Database {
     /// # Errors
     /// [`Error::DatabaseUnreachable`].
     pub async fn connect(env: &worker::Env) -> Result<Self, Error> {
-        let pool = env.hyperdrive("DB")?;
+        Self::connect_to(env, "DB").await
+    }
+
+    /// Connects through another binding.
+    ///
+    /// # Errors
+    /// [`Error::DatabaseUnreachable`].
+    pub async fn connect_to(env: &worker::Env, binding: &str) -> Result<Self, Error> {
+        let pool = env.hyperdrive(binding)?;
         let socket = worker::Socket::builder()
             .connect(pool.host(), pool.port())
             .map_err(|error| Error::DatabaseUnreachable(error.to_string()))?;
@@ -170,8 +178,9 @@ async fn within<T>(work: impl Future<Output = Result<T, tokio_postgres::Error>>)
 /// A server's error with the code of a bug, or a connection that is not there.
 fn failed(error: &tokio_postgres::Error) -> Error {
     match error.as_db_error() {
-        // Class 08 connection, 53 out of resources, 57 operator intervention; PgBouncer's own refusals are 08.
-        Some(error) if matches!(error.code().code().get(..2), Some("08" | "53" | "57")) => {
+        // Class 08 connection, 40 rolled back for another transaction's sake, 53 out of resources, 57 operator
+        // intervention and timeouts; PgBouncer's own refusals are 08.
+        Some(error) if matches!(error.code().code().get(..2), Some("08" | "40" | "53" | "57")) => {
             Error::DatabaseUnreachable(error.message().to_owned())
         }
         Some(error) => Error::DatabaseFailed(format!("{}: {}", error.code().code(), error.message())),

@@ -22,6 +22,7 @@ pub mod domain;
 pub mod error;
 pub mod gateway;
 pub mod handlers;
+pub mod jobs;
 pub mod objects;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod openapi;
@@ -93,7 +94,7 @@ fn is_api(path: &str) -> bool {
 /// The console and the documentation. `run_worker_first` is on, so that an app's `/index.html` is the app's.
 async fn asset(request: Request, env: &Env) -> Result<Response, Error> {
     let response = env.assets("ASSETS")?.fetch_request(request).await?;
-    let headers = worker::Headers::from_iter(response.headers().entries());
+    let headers: worker::Headers = response.headers().entries().collect();
     headers.set("content-security-policy", CONSOLE_POLICY)?;
     headers.set("x-content-type-options", "nosniff")?;
     headers.set("cross-origin-opener-policy", "same-origin")?;

@@ -13,6 +13,9 @@ pub const PASSWORD_MIN: usize = 10;
 /// Most characters of a password: hashing longer ones costs and protects nothing.
 pub const PASSWORD_MAX: usize = 200;
 
+/// Most bytes of a service's definition as JSON: what the table's check allows.
+pub const SERVICE_TEXT_MAX: usize = 64 * 1024;
+
 /// An e-mail address in lower case. Only its shape is checked; whether it exists, only a message to it would show.
 ///
 /// # Errors
@@ -134,6 +137,7 @@ pub fn service(definition: &ServiceDefinition) -> Result<(), Problem> {
         app_port("http_port", i64::from(port))?;
     }
     let text_size = definition.command.len()
+        + definition.directory.as_deref().map_or(0, str::len)
         + definition.args.iter().map(String::len).sum::<usize>()
         + definition.environment.iter().map(|(key, value)| key.len() + value.len()).sum::<usize>();
     if text_size > 32 * 1024 || definition.args.len() > 200 || definition.environment.len() > 200 {
@@ -150,6 +154,18 @@ pub fn service(definition: &ServiceDefinition) -> Result<(), Problem> {
         if key.is_empty() || key.contains('=') || has_nul(key) || has_nul(value) {
             return Err(Problem::invalid("environment", "A variable's name is not empty and contains no equals sign."));
         }
+    }
+    Ok(())
+}
+
+/// A service's definition as it is stored: JSON writes a control character as six, so this can be too long where the
+/// definition itself is not.
+///
+/// # Errors
+/// 422 for `command`.
+pub fn service_text(text: &str) -> Result<(), Problem> {
+    if text.len() > SERVICE_TEXT_MAX {
+        return Err(Problem::invalid("command", "A definition has at most 64 KiB, written as JSON."));
     }
     Ok(())
 }

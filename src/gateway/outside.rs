@@ -138,6 +138,14 @@ pub fn service_credential(env: &worker::Env) -> Result<String, Error> {
     Ok(format!("j:{}", secrets::hash(env.text("SERVICE_CREDENTIAL")?.as_bytes())))
 }
 
+/// The credential of scheduled work.
+///
+/// # Errors
+/// [`Error::Misconfigured`].
+pub fn jobs_credential(env: &worker::Env) -> Result<String, Error> {
+    Ok(format!("j:{}", secrets::hash(env.text("JOBS_CREDENTIAL")?.as_bytes())))
+}
+
 fn parse<T: DeserializeOwned>(reply: &DatabaseReply) -> Result<T, Failure> {
     serde_json::from_str(&reply.body).map_err(|error| Failure::Unavailable(error.to_string()))
 }

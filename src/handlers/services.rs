@@ -78,6 +78,7 @@ pub async fn put(call: Call) -> Result<Answer, Error> {
     };
     fields::service(&definition)?;
     let text = serde_json::to_string(&definition).map_err(|_| Error::Internal("a service cannot be written"))?;
+    fields::service_text(&text)?;
     let (org, machine) = (call.parameter("org")?.into(), call.parameter("machine")?.into());
     let arguments = vec![org, machine, definition.name.into(), text.into(), desired(definition.desired).into()];
     let reply = call.run(arguments).await?;

@@ -16,6 +16,7 @@ pub(super) struct Shapes {
     pub(super) query: Vec<(&'static str, Value)>,
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "an arm of a match that may have none")]
 fn of<T: JsonSchema>(generator: &mut SchemaGenerator) -> Option<Value> {
     Some(generator.subschema_for::<T>().to_value())
 }

@@ -1,6 +1,7 @@
 //! What the functions in `migrations/api/` answer with.
 
 #![expect(dead_code, reason = "the database makes these; here are only their shapes")]
+#![expect(clippy::struct_field_names, reason = "a field's name is the API's")]
 
 use schemars::JsonSchema;
 use snapvm_protocol::agent::TerminalEnd;

@@ -17,7 +17,7 @@ pub(super) fn on(machine: &mut Machine, event: Event, now: u64) -> Result<Vec<Ef
         Event::Hibernate { actor } => hibernate(machine, actor, now)?,
         Event::Stop { actor } => stop(machine, actor, now)?,
         Event::Delete { actor } => delete(machine, actor, now),
-        Event::Hello => hello(machine),
+        Event::Hello => hello(machine, now),
         Event::Lost => lost(machine, now),
         Event::Activity => {
             machine.activity += 1;
@@ -35,6 +35,9 @@ pub(super) fn on(machine: &mut Machine, event: Event, now: u64) -> Result<Vec<Ef
         }
         Event::Provisioned => {
             machine.provisioned = true;
+            if machine.state != State::Creating {
+                return Ok(vec![]);
+            }
             machine.tries = 0;
             work(machine, Work::Wake, now)
         }
@@ -90,6 +93,9 @@ fn enter(machine: &mut Machine, state: State, reason: &str) {
     reason.clone_into(&mut machine.reason);
     machine.tries = 0;
     machine.unsaved = true;
+    if !matches!(state, State::Hibernating | State::Stopping) {
+        machine.sleep = None;
+    }
 }
 
 fn save(kind: &'static str, detail: impl Into<String>, actor: Option<String>) -> Effect {
@@ -268,7 +274,7 @@ fn delete(machine: &mut Machine, actor: Option<String>, now: u64) -> Vec<Effect>
     effects
 }
 
-fn hello(machine: &mut Machine) -> Vec<Effect> {
+fn hello(machine: &mut Machine, now: u64) -> Vec<Effect> {
     machine.connected = true;
     match machine.state {
         State::Running => {
@@ -279,6 +285,7 @@ fn hello(machine: &mut Machine) -> Vec<Effect> {
         State::Hibernating | State::Stopping => match &mut machine.sleep {
             Some(sleep) => {
                 sleep.gone = false;
+                machine.alarm_ms = Some(now + PREPARE_MS);
                 let (number, kind, clear_tasks) = (sleep.number, sleep.kind, sleep.unless_activity_after.is_none());
                 tell(machine, ToAgent::Sleep { sleep: number, kind, clear_tasks })
             }
@@ -298,7 +305,11 @@ fn hello(machine: &mut Machine) -> Vec<Effect> {
             machine.sleep =
                 Some(Sleep { number, kind: SleepKind::Stop, unless_activity_after: None, gone: false, looks: 0 });
             enter(machine, State::Stopping, "Stopping: it is pinned asleep.");
-            vec![Effect::Tell(ToAgent::Sleep { sleep: number, kind: SleepKind::Stop, clear_tasks: true })]
+            machine.alarm_ms = Some(now + PREPARE_MS);
+            vec![
+                save("stopping", machine.reason.clone(), None),
+                Effect::Tell(ToAgent::Sleep { sleep: number, kind: SleepKind::Stop, clear_tasks: true }),
+            ]
         }
         State::Deleting => vec![],
     }
