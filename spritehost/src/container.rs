@@ -153,6 +153,15 @@ impl Container {
     }
 }
 
+/// Whether runc is there; asked at the start, so that nobody learns it from a failed boot.
+pub(crate) async fn check() -> Result<(), ContainerError> {
+    match Command::new("runc").arg("--version").output().await {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(ContainerError::Missing),
+        Err(source) => Err(ContainerError::System { what: "runc", source }),
+    }
+}
+
 /// Kills and removes a container that may be in any state.
 pub(crate) async fn delete(runc: &Path, id: &str) {
     let command = Command::new("runc").arg("--root").arg(runc).args(["delete", "--force", id]).output().await;

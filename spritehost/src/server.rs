@@ -18,6 +18,7 @@ use tower_service::Service;
 
 use crate::api;
 use crate::arguments::Serve;
+use crate::container::{self, ContainerError};
 use crate::faults::{self, When};
 use crate::host::{Host, RuntimeError};
 use crate::image::{self, ImageError};
@@ -42,6 +43,9 @@ pub(crate) enum ServeError {
     /// The image.
     #[error(transparent)]
     Image(#[from] ImageError),
+    /// runc.
+    #[error(transparent)]
+    Container(#[from] ContainerError),
     /// What runs sprites.
     #[error(transparent)]
     Runtime(#[from] RuntimeError),
@@ -67,6 +71,7 @@ pub(crate) async fn run(options: &Serve) -> Result<(), ServeError> {
     if options.token.is_empty() {
         return Err(ServeError::NoToken);
     }
+    container::check().await?;
     raise_open_files();
     let rootfs = image::rootfs(&options.image)?;
     let listener = TcpListener::bind(options.listen)

@@ -145,11 +145,11 @@ async fn deleting_a_running_sprite_ends_its_processes_and_its_requests() {
     let mut slow = tokio::net::TcpStream::connect(url.strip_prefix("http://").unwrap()).await.unwrap();
     let head = format!("GET /slow HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {TOKEN}\r\n\r\n");
     slow.write_all(head.as_bytes()).await.unwrap();
-    let mut heard = String::new();
-    while !heard.contains("slow") {
+    let mut answered = String::new();
+    while !answered.contains("slow") {
         let mut buffer = [0; 1024];
         let length = slow.read(&mut buffer).await.unwrap();
-        heard.push_str(std::str::from_utf8(&buffer[..length]).unwrap());
+        answered.push_str(std::str::from_utf8(&buffer[..length]).unwrap());
     }
     let pid_file = format!("/run/spritehost/{}/s/gone/pid", host.instance());
     let pid = std::fs::read_to_string(pid_file).unwrap();

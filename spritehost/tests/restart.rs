@@ -6,6 +6,8 @@ use harness::{Host, visit};
 use hyper::StatusCode;
 use rustix::process::Signal;
 
+/// What an instance has left on this machine.
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 fn left_behind(instance: &str) -> Vec<String> {
     let mut left = Vec::new();
     let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap();

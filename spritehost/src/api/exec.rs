@@ -12,7 +12,8 @@ use axum::extract::{Path, Query, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use futures_util::StreamExt;
+use futures_util::stream::SplitStream;
+use futures_util::{SinkExt, StreamExt};
 use serde_json::json;
 use tokio::io::AsyncWriteExt;
 use tokio::net::unix::pipe;
@@ -103,25 +104,21 @@ fn in_words(error: SpriteError) -> ApiFailure {
     }
 }
 
-async fn run(mut socket: WebSocket, execution: Execution, command: &str, takes_input: bool) {
+async fn run(socket: WebSocket, execution: Execution, command: &str, takes_input: bool) {
     let Execution { pid, stdin, mut frames, mut code } = execution;
-    let mut stdin = takes_input.then_some(stdin);
     let info = json!({
         "type": "session_info", "session_id": pid.to_string(), "command": command,
         "created": crate::clock::now_ms() / 1000, "cols": 0, "rows": 0, "is_owner": true, "tty": false,
     });
-    if send(&mut socket, Message::text(info.to_string())).await.is_err() {
-        return;
-    }
+    let (mut sink, stream) = socket.split();
+    // On its own: a program that waits for us to read must not keep us from reading.
+    let mut feeding = tokio::spawn(feed(stream, takes_input.then_some(stdin)));
+    let mut fine = sink.send(Message::text(info.to_string())).await.is_ok();
     let mut told = false;
-    loop {
+    while fine {
         tokio::select! {
             frame = frames.recv() => match frame {
-                Some(frame) => {
-                    if send(&mut socket, Message::Binary(frame)).await.is_err() {
-                        return;
-                    }
-                }
+                Some(frame) => fine = sink.send(Message::Binary(frame)).await.is_ok(),
                 None => break,
             },
             // As the provider's: the text may come before the last output.
@@ -129,20 +126,30 @@ async fn run(mut socket: WebSocket, execution: Execution, command: &str, takes_i
                 told = true;
                 let code = *code.borrow();
                 if let (Ok(()), Some(code)) = (changed, code) {
-                    let _ = send(&mut socket, Message::text(json!({ "type": "exit", "exit_code": code }).to_string())).await;
+                    let text = json!({ "type": "exit", "exit_code": code }).to_string();
+                    fine = sink.send(Message::text(text)).await.is_ok();
                 }
             }
-            message = socket.recv() => match message {
-                Some(Ok(Message::Binary(bytes))) => input(&mut stdin, &bytes).await,
-                Some(Ok(Message::Close(_)) | Err(_)) | None => return,
-                Some(Ok(_)) => {}
-            },
+            // The caller has gone.
+            _ = &mut feeding => return,
         }
     }
-    let _ = socket.send(Message::Close(None)).await;
+    feeding.abort();
+    let _ = sink.send(Message::Close(None)).await;
 }
 
-/// Feeds the program.
+/// Feeds the program until the caller goes away.
+async fn feed(mut stream: SplitStream<WebSocket>, mut stdin: Option<pipe::Sender>) {
+    while let Some(Ok(message)) = stream.next().await {
+        match message {
+            Message::Binary(bytes) => input(&mut stdin, &bytes).await,
+            Message::Close(_) => return,
+            _ => {}
+        }
+    }
+}
+
+/// Takes one frame of the caller.
 async fn input(stdin: &mut Option<pipe::Sender>, bytes: &Bytes) {
     let Some((kind, bytes)) = bytes.split_first() else { return };
     match *kind {
@@ -161,11 +168,7 @@ async fn input(stdin: &mut Option<pipe::Sender>, bytes: &Bytes) {
 /// Reports a program that could not be started, as a shell would.
 async fn refuse(mut socket: WebSocket, error: &SpriteError) {
     let code = if matches!(error, SpriteError::Refused { code, .. } if code == "ENOENT") { 127 } else { 126 };
-    let _ = send(&mut socket, Message::Binary(exec::frame(stream::STDERR, format!("{error}\n").as_bytes()))).await;
-    let _ = send(&mut socket, Message::Binary(exec::frame(stream::EXIT, &[code]))).await;
+    let _ = socket.send(Message::Binary(exec::frame(stream::STDERR, format!("{error}\n").as_bytes()))).await;
+    let _ = socket.send(Message::Binary(exec::frame(stream::EXIT, &[code]))).await;
     let _ = socket.send(Message::Close(None)).await;
-}
-
-async fn send(socket: &mut WebSocket, message: Message) -> Result<(), axum::Error> {
-    socket.send(message).await
 }

@@ -118,6 +118,10 @@ pub(crate) async fn start(
     let definition = definition(&sprite, &service)?;
     let watch = duration(&pairs, "duration", WATCH)?;
     let awake = sprite.awake().await?;
+    if awake.boot.services.state(&service).status == Status::Failed {
+        // It may be waiting to be started again: not any longer.
+        awake.boot.services.stop(&service, GRACE).await;
+    }
     Ok(started(&sprite, awake, service, &definition, watch))
 }
 

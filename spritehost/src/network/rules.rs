@@ -38,22 +38,26 @@ pub(super) async fn remove(instance: u16) {
 fn render(instance: u16, block: &str, ways_out: &[String]) -> String {
     let (table, sprites) = (table(instance), format!("\"{}*\"", interface_prefix(instance)));
     let out = if ways_out.is_empty() {
-        "reject with icmpx admin-prohibited".to_owned()
+        "goto refuse".to_owned()
     } else {
         let names: Vec<String> = ways_out.iter().map(|name| format!("\"{name}\"")).collect();
-        format!("oifname != {{ {} }} reject with icmpx admin-prohibited", names.join(", "))
+        format!("oifname != {{ {} }} goto refuse", names.join(", "))
     };
     format!(
         "table {table} {{}}
 delete table {table}
 table {table} {{
+    chain refuse {{
+        meta l4proto tcp reject with tcp reset
+        reject with icmpx admin-prohibited
+    }}
     chain to_host {{
         type filter hook input priority -10; policy accept;
-        iifname {sprites} reject with icmpx admin-prohibited
+        iifname {sprites} goto refuse
     }}
     chain from_host {{
         type filter hook output priority -10; policy accept;
-        oifname {sprites} ct state new meta l4proto {{ tcp, udp }} reject with icmpx admin-prohibited
+        oifname {sprites} ct state new meta l4proto {{ tcp, udp }} goto refuse
     }}
     chain through {{
         type filter hook forward priority -10; policy accept;
@@ -62,9 +66,9 @@ table {table} {{
         oifname {sprites} drop
     }}
     chain from_sprite {{
-        meta nfproto ipv6 reject with icmpx admin-prohibited
+        meta nfproto ipv6 goto refuse
         ip saddr != {block} drop
-        ip daddr {{ {block}, 169.254.0.0/16 }} reject with icmpx admin-prohibited
+        ip daddr {{ {block}, 169.254.0.0/16 }} goto refuse
         {out}
     }}
     chain outgoing {{

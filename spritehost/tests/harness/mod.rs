@@ -3,6 +3,7 @@
 //! Needs root, runc, nftables and a finished base image, whose path is in `SNAPVM_BASE_IMAGE`.
 
 #![expect(dead_code, reason = "each test file uses its part")]
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
@@ -93,7 +94,8 @@ impl Host {
         BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
         self.process = Some(process);
         let base = line.trim().strip_prefix("spritehost listening on ");
-        self.base = base.unwrap_or_else(|| panic!("spritehost did not start; it said {line:?}")).to_owned();
+        let base = base.unwrap_or_else(|| panic!("spritehost did not start; it said {line:?}"));
+        base.clone_into(&mut self.base);
     }
 
     pub(crate) fn stop(&mut self, signal: rustix::process::Signal) {
