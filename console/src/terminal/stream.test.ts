@@ -18,6 +18,11 @@ class FakeSocket implements Socket {
   close() {
     this.closed = true;
   }
+  /** Opened, with an agent there. */
+  open() {
+    this.onopen?.();
+    this.notice({ is: "connected" });
+  }
   of(kind: number): Uint8Array[] {
     return this.sent.filter((data): data is Uint8Array => typeof data !== "string" && data[0] === kind);
   }
@@ -123,7 +128,7 @@ function setUp({ wake = true, fresh = false } = {}) {
     if (!socket) throw new Error("no socket");
     return socket;
   };
-  last().onopen?.();
+  last().open();
   return { stream, sockets, screen, statuses, page, last };
 }
 
@@ -147,7 +152,7 @@ describe("output", () => {
     vi.advanceTimersByTime(250);
     expect(sockets).toHaveLength(2);
     expect(last().wake).toBe(false);
-    last().onopen?.();
+    last().open();
     expect(last().attach()).toMatchObject({ epoch: EPOCH, offset: 105 });
     last().ready({ offset: 105, reset: false });
     last().output(105, " again");
@@ -165,7 +170,7 @@ describe("output", () => {
     expect(screen.text).toBe("abcd");
     expect(screen.log.at(-1)).toBe("5 bytes of output are missing. Loading it again.");
     vi.advanceTimersByTime(250);
-    last().onopen?.();
+    last().open();
     expect(last().attach()).not.toHaveProperty("offset");
   });
 
@@ -228,7 +233,7 @@ describe("input", () => {
     last().onclose?.(1006);
     type(stream, "c");
     vi.advanceTimersByTime(250);
-    last().onopen?.();
+    last().open();
     last().ready({ input: 2, reset: false });
     expect(last().inputs()).toEqual([
       [3, "b"],
@@ -267,7 +272,7 @@ describe("input", () => {
     type(stream, "rm");
     last().onclose?.(1006);
     vi.advanceTimersByTime(250);
-    last().onopen?.();
+    last().open();
     last().ready({ epoch: 5, input: 0 });
     expect(last().inputs()).toEqual([]);
     expect(screen.log.at(-1)).not.toBe("");
@@ -278,6 +283,21 @@ describe("input", () => {
 });
 
 describe("the connection", () => {
+  it("attaches again when the agent's socket is another one", () => {
+    const { stream, screen, last } = setUp();
+    last().ready();
+    last().output(0, "abc");
+    last().notice({ is: "waking" });
+    type(stream, "x");
+    expect(last().inputs()).toEqual([]);
+    last().notice({ is: "connected" });
+    expect(last().attach()).toMatchObject({ epoch: EPOCH, offset: 3 });
+    last().ready({ offset: 3, reset: false });
+    expect(last().inputs()).toEqual([[1, "x"]]);
+    last().output(3, "def");
+    expect(screen.text).toBe("abcdef");
+  });
+
   it("comes back more and more slowly, and only while the page is visible", () => {
     const { stream, sockets, page, last } = setUp();
     for (const wait of [200, 400, 800, 1600, 3200, 5000, 5000]) {
@@ -325,8 +345,10 @@ describe("the connection", () => {
     last().onopen?.();
     last().notice({ is: "waking" });
     expect(statuses.at(-1)).toEqual({ is: "waking" });
+    vi.advanceTimersByTime(2000);
+    expect(last().of(0x01)).toHaveLength(0);
     last().notice({ is: "connected" });
-    expect(last().of(0x01)).toHaveLength(2);
+    expect(last().of(0x01)).toHaveLength(1);
     last().ready({ reset: false });
     expect(statuses.at(-1)).toEqual({ is: "live" });
     expect(last().inputs()).toEqual([[1, "l"]]);

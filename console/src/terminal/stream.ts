@@ -48,6 +48,7 @@ const DEAD_AFTER = 45_000;
 /** Output that arrives without a pause of this length after a reset is taken for old output. */
 const REPLAY_QUIET = 200;
 const STEADY_AFTER = 3000;
+const ATTACH_ANYWAY = 1000;
 
 export class TerminalStream {
   private socket: Socket | null = null;
@@ -63,8 +64,6 @@ export class TerminalStream {
   private parsed = 0;
   private acknowledged = 0;
   private attached = false;
-  /** Something between the agent and us changed, so that its `connected` needs another Attach. */
-  private attachAgain = false;
   private lastInputAcknowledge = -1;
   private replayFrom: number | null = null;
   private attempt = 0;
@@ -159,7 +158,8 @@ export class TerminalStream {
     this.wakeNext = false;
     this.lastMessage = Date.now();
     socket.onopen = () => {
-      this.sendAttach();
+      // The object says `connected` when an agent can hear us, mostly at once; do not rely on it for ever.
+      this.after("attach", ATTACH_ANYWAY, () => this.sendAttach());
       this.ping();
       this.after("dead", DEAD_AFTER, () => this.checkAlive());
     };
@@ -175,8 +175,7 @@ export class TerminalStream {
   private drop(): void {
     const socket = this.socket;
     this.socket = null;
-    this.attached = false;
-    this.attachAgain = false;
+    this.detached();
     this.cancel("ping");
     this.cancel("dead");
     this.cancel("steady");
@@ -238,7 +237,7 @@ export class TerminalStream {
       attach.epoch = this.epoch;
       attach.offset = this.received;
     }
-    this.attachAgain = false;
+    this.cancel("attach");
     this.socket?.send(frames.encodeAttach(attach));
   }
 
@@ -252,19 +251,26 @@ export class TerminalStream {
     }
     switch (frame.type) {
       case "ready":
-        return this.ready(frame.ready);
+        this.ready(frame.ready);
+        break;
       case "output":
-        return this.output(frame.offset, frame.bytes);
+        this.output(frame.offset, frame.bytes);
+        break;
       case "input-acknowledge":
-        return this.inputAcknowledged(frame.number);
+        this.inputAcknowledged(frame.number);
+        break;
       case "truncated":
-        return this.truncated(frame.from, frame.to);
+        this.truncated(frame.from, frame.to);
+        break;
       case "end":
-        return this.set({ is: "ended", end: frame.end });
+        this.set({ is: "ended", end: frame.end });
+        break;
       case "size":
-        return this.foreignSize(frame.columns, frame.rows);
+        this.foreignSize(frame.columns, frame.rows);
+        break;
       case "notice":
-        return this.noticed(frame.notice);
+        this.noticed(frame.notice);
+        break;
     }
   }
 
@@ -401,27 +407,33 @@ export class TerminalStream {
   private noticed(notice: frames.Notice): void {
     switch (notice.is) {
       case "waking":
-        this.attached = false;
-        this.attachAgain = true;
-        return this.set({ is: "waking" });
+        this.detached();
+        this.set({ is: "waking" });
+        break;
       case "connected":
-        if (this.attachAgain) {
-          this.sendAttach();
-        }
-        if (this.status.is !== "live") {
-          this.set({ is: "connecting" });
-        }
-        return;
+        // Also when we were attached: the agent's socket is a new one, and knows nothing of us.
+        this.attached = false;
+        this.sendAttach();
+        this.set({ is: "connecting" });
+        break;
       case "asleep":
-        this.attached = false;
-        this.attachAgain = true;
-        return this.set({ is: "asleep" });
+        this.detached();
+        this.set({ is: "asleep" });
+        break;
       case "sleeping":
-        return this.set({ is: "sleeping" });
+        this.set({ is: "sleeping" });
+        break;
       case "failed":
-        this.attached = false;
-        return this.set({ is: "failed", reason: notice.reason });
+        this.detached();
+        this.set({ is: "failed", reason: notice.reason });
+        break;
     }
+  }
+
+  // There is no agent to talk to now: `connected` says when there is one again.
+  private detached(): void {
+    this.attached = false;
+    this.cancel("attach");
   }
 
   private startOver(why: string): void {
