@@ -88,6 +88,9 @@ async fn exec_runs_as_the_user_and_reports_what_happened() {
     let input: Vec<u8> = (0..3_000_000_u32).map(|number| b'a' + (number % 26) as u8).collect();
     let echoed = host.exec("exec", &[("cmd", "cat")], &input).await;
     assert!(echoed.code == 0 && echoed.stdout.as_bytes() == input, "{} bytes came back", echoed.stdout.len());
+    // A caller that reads late still gets everything; one that feeds and doesn't read doesn't block its own output.
+    let much = host.run("exec", "head -c 20000000 /dev/zero | tr '\\0' x; exit 4").await;
+    assert_eq!((much.code, much.stdout.len()), (4, 20_000_000));
     // Many short ones: none may lose its output.
     for number in 0..30 {
         assert_eq!(host.run("exec", &format!("echo {number}")).await.stdout, format!("{number}\n"));

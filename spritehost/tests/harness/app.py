@@ -1,5 +1,5 @@
 # The program on port 8080 of the tests.
-#   GET /         what it is: pid, ticks of 10 ms, the longest gap between two
+#   GET /         what it is: pid, a name of this start, ticks of 10 ms, the longest gap between two
 #   GET /headers  the request's headers
 #   GET /slow     an answer in pieces, half a second apart
 #   POST /echo    the body
@@ -7,6 +7,7 @@
 import http.server, json, os, threading, time
 
 ticks, gap = 0, 0.0
+START = os.urandom(8).hex()
 
 
 def tick():
@@ -45,7 +46,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 self.connection.sendall(data)
             self.close_connection = True
         else:
-            self.answer(json.dumps({"pid": os.getpid(), "ticks": ticks, "gap": gap}).encode())
+            self.answer(json.dumps({"pid": os.getpid(), "start": START, "ticks": ticks, "gap": gap}).encode())
 
     def do_POST(self):
         self.answer(self.rfile.read(int(self.headers["content-length"])))
