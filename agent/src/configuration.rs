@@ -62,6 +62,8 @@ pub struct Timings {
     pub service_backoff: u64,
     /// How long an app may take to start its answer.
     pub response: u64,
+    /// How long a socket must live for the next dial to be quick again.
+    pub healthy: u64,
 }
 
 impl Default for Timings {
@@ -75,6 +77,7 @@ impl Default for Timings {
             grace: 10_000,
             service_backoff: 500,
             response: 60_000,
+            healthy: 5_000,
         }
     }
 }
@@ -84,6 +87,12 @@ impl Timings {
     #[must_use]
     pub fn response(&self) -> Duration {
         Duration::from_millis(self.response)
+    }
+
+    /// How long a socket must live for the next dial to be quick again.
+    #[must_use]
+    pub fn healthy(&self) -> Duration {
+        Duration::from_millis(self.healthy)
     }
 
     /// Between two ticks.

@@ -94,7 +94,7 @@ pub async fn run(agent: Rc<Agent>, mut wakes: mpsc::UnboundedReceiver<Woken>) {
                 let since = Instant::now();
                 let ended = converse(&agent, socket, by, &mut wakes, &mut beat).await;
                 agent.link.closed();
-                backoff.lasted(since.elapsed());
+                backoff.lasted(since.elapsed(), agent.timings.healthy());
                 match ended {
                     Ended::Woken(woken, socket) => {
                         old = Some(socket);

@@ -6,8 +6,6 @@ use std::time::Duration;
 const FIRST_MS: u64 = 200;
 /// No wait is longer than this.
 const LONGEST_MS: u64 = 10_000;
-/// A socket that lived this long starts the count anew.
-const HEALTHY: Duration = Duration::from_secs(5);
 
 /// Counts failures in a row.
 #[derive(Debug, Default, Clone, Copy)]
@@ -21,9 +19,9 @@ impl Backoff {
         Duration::from_millis(longest / 2 + longest * u64::from(random) / 510)
     }
 
-    /// A socket was open for this long.
-    pub fn lasted(&mut self, time: Duration) {
-        if time >= HEALTHY {
+    /// A socket was open for this long; if that was long enough to call it healthy, the count starts anew.
+    pub fn lasted(&mut self, time: Duration, healthy: Duration) {
+        if time >= healthy {
             self.0 = 0;
         }
     }
@@ -42,9 +40,9 @@ mod tests {
             assert!(backoff.next(255) <= Duration::from_secs(10));
         }
         assert_eq!(backoff.next(255), Duration::from_secs(10));
-        backoff.lasted(Duration::from_secs(1));
+        backoff.lasted(Duration::from_secs(1), Duration::from_secs(5));
         assert!(backoff.next(0) >= Duration::from_secs(5));
-        backoff.lasted(Duration::from_secs(6));
+        backoff.lasted(Duration::from_secs(6), Duration::from_secs(5));
         assert!(backoff.next(255) <= Duration::from_millis(200));
     }
 }

@@ -54,7 +54,7 @@ pub async fn keep(agent: Rc<Agent>, session: Rc<Session>, mut order: watch::Rece
                 let since = Instant::now();
                 let ended = converse(&agent, &session, socket, &mut order, &mut beat).await;
                 session.clients_gone();
-                backoff.lasted(since.elapsed());
+                backoff.lasted(since.elapsed(), agent.timings.healthy());
                 ended
             }
             Err(error) if error.is_final() => Ended::Over,

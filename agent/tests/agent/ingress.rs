@@ -21,6 +21,8 @@ async fn bad_tickets_and_ports_reach_no_app() {
     let port = apps::start().await.to_string();
     let now = now_ms();
     let epoch = Purpose::Ingress { epoch: 1 };
+    let first = send(world.address, Method::GET, "/", &lease(&ticket(epoch), &port), b"").await;
+    assert_eq!(first.status, 200);
     let forger = Signer::from_seed(&[43; 32]).unwrap();
     for bad in [
         "x".to_owned(),

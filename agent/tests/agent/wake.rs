@@ -135,7 +135,7 @@ async fn a_refused_or_ended_binding_waits_for_a_wake() {
 
 #[tokio::test]
 async fn a_silent_socket_is_dead_and_a_failing_origin_is_tried_again() {
-    let mut world = World::with(json!({"tick": 50, "dead": 400}), &[]).await;
+    let mut world = World::with(json!({"tick": 50, "dead": 1500}), &[]).await;
     let control = world.control().await;
     // Nobody answers the pings.
     let mut again = world.origin.control().await;

@@ -73,12 +73,18 @@ pub struct World {
 
 impl World {
     /// Everything, with intervals as given over short ones.
-    pub async fn with(timings: serde_json::Value, environment: &[(&str, &str)]) -> Self {
+    pub async fn with(mut timings: serde_json::Value, environment: &[(&str, &str)]) -> Self {
+        timings["healthy"] = json!(0);
         let home = TempDir::new().unwrap();
-        std::fs::write(home.path().join(".bash_profile"), "PS1='$ '; unset PROMPT_COMMAND\n").unwrap();
+        std::fs::write(
+            home.path().join(".bash_profile"),
+            "PS1='$ '; unset PROMPT_COMMAND; bind 'set enable-bracketed-paste off'\n",
+        )
+        .unwrap();
         let origin = Origin::start().await;
         let guest = Guest::start(home.path().join("api.sock"));
-        let mut command = Command::new(env!("CARGO_BIN_EXE_agent"));
+        let mut command =
+            Command::new(std::env::var_os("AGENT_BINARY").unwrap_or_else(|| env!("CARGO_BIN_EXE_agent").into()));
         command
             .args(["--listen", "127.0.0.1:0"])
             .env("SNAPVM_MACHINE", machine().to_string())
@@ -98,6 +104,9 @@ impl World {
         let (sender, mut log) = mpsc::unbounded_channel();
         tokio::spawn(async move {
             while let Ok(Some(line)) = lines.next_line().await {
+                if std::env::var_os("AGENT_LOG").is_some() {
+                    eprintln!("{line}");
+                }
                 let _ = sender.send(line);
             }
         });
