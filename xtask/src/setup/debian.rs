@@ -7,9 +7,18 @@ use anyhow::{Context, Result, bail};
 use crate::progress;
 
 /// Debian's names for what we run: containers, the base image, the pooler, sprites' networks, the browser of the
-/// browser tests.
-const PACKAGES: [&str; 8] =
-    ["ca-certificates", "chromium", "fonts-dejavu-core", "iproute2", "mmdebstrap", "nftables", "pgbouncer", "runc"];
+/// browser tests; and the C compiler that the agent's static build asks for.
+const PACKAGES: [&str; 9] = [
+    "ca-certificates",
+    "chromium",
+    "fonts-dejavu-core",
+    "iproute2",
+    "mmdebstrap",
+    "musl-tools",
+    "nftables",
+    "pgbouncer",
+    "runc",
+];
 
 pub(super) fn install() -> Result<()> {
     if progress::output("dpkg-query", &["--version"]).is_none() {
