@@ -19,8 +19,15 @@ begin
   loop
     if not exists (select 1 from pg_catalog.pg_roles where rolname = wanted.name) then
       execute format('create role %I %s noinherit nocreatedb nocreaterole', wanted.name, wanted.login);
+      if wanted.login = 'login' then
+        -- The Worker waits ten seconds; what nobody waits for must not hold one of the pooler's few connections.
+        execute format('alter role %I set statement_timeout = %L', wanted.name, '10s');
+        execute format('alter role %I set idle_in_transaction_session_timeout = %L', wanted.name, '10s');
+      end if;
     end if;
   end loop;
+  -- A temporary table would outlive its transaction on a connection that serves everybody.
+  execute format('revoke temporary on database %I from public', current_database());
 end $$;
 
 grant snap_owner, snap_authz to current_user;

@@ -42,7 +42,7 @@ create policy wall on app.account as restrictive for all to snap_app
   with check (id = (select authz.account_id()));
 create policy read on app.account for select to snap_app using (true);
 
-grant select, insert, delete on app.session to snap_app;
+grant select, delete on app.session to snap_app;
 create policy read on app.session for select to snap_app using (true);
 create policy del on app.session for delete to snap_app using ((select authz.may_write()));
 
@@ -69,12 +69,12 @@ create policy lookup on app.service_credential for all to snap_authz using (true
 
 -- Organizations ------------------------------------------------------------------------------------------------------
 
--- A person sees every organization they belong to, whatever the context: the switcher lists them.
+-- A person sees every organization they belong to, whatever the context: the switcher lists them. Not the one of the
+-- context: that is a name that anybody may put there.
 grant select on app.org to snap_app;
 grant update (name) on app.org to snap_app;
 create policy wall on app.org as restrictive for all to snap_app
-  using (id = (select authz.org_id()) or id = any (array(select authz.own_orgs())))
-  with check (id = (select authz.org_id()));
+  using (id = any (array(select authz.own_orgs()))) with check (id = (select authz.org_id()));
 create policy read on app.org for select to snap_app using (true);
 create policy upd on app.org for update to snap_app
   using ((select authz.write_rank()) >= 4) with check ((select authz.write_rank()) >= 4);

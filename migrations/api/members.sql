@@ -71,7 +71,12 @@ begin
     begin
       update app.membership m set role = p_role where m.org_id = authz.org_id() and m.account_id = p_account::uuid
         returning * into present;
-      body := api.member_json(present)::text;
+      if found then
+        body := api.member_json(present)::text;
+      else
+        status := 409;
+        body := authz.refusal('changed', 'Somebody changed this member, or your own role, at the same moment. Look again.');
+      end if;
     exception when check_violation then
       status := 409;
       body := authz.refusal('last_owner', 'An organization must keep an owner. Make somebody else an owner first.', 'role');
@@ -102,12 +107,19 @@ begin
     begin
       perform authz.audit('members_delete', p_account, 204);
       delete from app.membership m where m.org_id = authz.org_id() and m.account_id = p_account::uuid;
+      if not found then
+        raise no_data_found;  -- takes the audit row back
+      end if;
       status := 204;
       body := '';
       return;
-    exception when check_violation then
-      status := 409;
-      body := authz.refusal('last_owner', 'An organization must keep an owner. Make somebody else an owner first.');
+    exception
+      when check_violation then
+        status := 409;
+        body := authz.refusal('last_owner', 'An organization must keep an owner. Make somebody else an owner first.');
+      when no_data_found then
+        status := 409;
+        body := authz.refusal('changed', 'Somebody changed this member, or your own role, at the same moment. Look again.');
     end;
   end if;
   perform authz.audit('members_delete', p_account, status);

@@ -64,14 +64,15 @@ end $$;
 create or replace function api.sessions_delete(p_credential text, p_request text, p_session text,
   out status int, out body text)
 language plpgsql volatile security invoker set search_path = '' as $$
+declare
+  session uuid;
 begin
   select * into status, body from authz.enter('sessions_delete', p_credential, p_request);
   if status <> 200 then
     return;
   end if;
-  perform authz.audit('sessions_delete', p_session, 204);
-  delete from app.session s where case when p_session = 'current' then s.hash = authz.credential_hash()
-    else s.id = p_session::uuid end;
+  select s.id into session from app.session s where case when p_session = 'current'
+    then s.hash = authz.credential_hash() else s.id = p_session::uuid end;
   if found then
     status := 204;
     body := '';
@@ -79,6 +80,9 @@ begin
     status := 404;
     body := authz.refusal('not_found', 'There is no such session.');
   end if;
+  -- Before the deletion, while it is known who asks.
+  perform authz.audit('sessions_delete', p_session, status);
+  delete from app.session s where s.id = session;
 end $$;
 
 grant execute on function api.sessions_begin(text, text), api.sign_in_keys(text),

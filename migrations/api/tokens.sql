@@ -49,7 +49,7 @@ begin
   if status <> 200 then
     return;
   end if;
-  update app.api_token t set revoked_at = now() where t.id = p_token::uuid and t.revoked_at is null;
+  perform from app.api_token t where t.id = p_token::uuid and t.revoked_at is null for update;
   if found then
     status := 204;
     body := '';
@@ -57,7 +57,9 @@ begin
     status := 404;
     body := authz.refusal('not_found', 'There is no such API token.');
   end if;
+  -- Before the change, while it is known who asks: a token may revoke itself.
   perform authz.audit('tokens_delete', p_token, status);
+  update app.api_token t set revoked_at = now() where t.id = p_token::uuid and t.revoked_at is null;
 end $$;
 
 grant execute on function api.token_json(app.api_token), api.tokens_list(text, text),
