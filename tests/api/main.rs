@@ -1,3 +1,16 @@
-//! The API through the front door: one file for each file of handlers.
+//! The API through the front door: one file for each file of handlers, refusals first; and what happens when the
+//! database is away.
 
 mod accounts;
+mod audit;
+mod machines;
+mod members;
+mod orgs;
+mod outage;
+mod ports;
+mod round_trips;
+mod routing;
+mod services;
+mod sessions;
+mod terminals;
+mod tokens;
