@@ -51,6 +51,7 @@ export const theme = createTheme({
         events: { hover: true, focus: true, touch: true },
       },
     },
+    Badge: { styles: { root: { textTransform: "none" } } },
     Anchor: { defaultProps: { underline: "hover" } },
   },
 });

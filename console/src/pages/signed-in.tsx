@@ -11,6 +11,10 @@ export function SignedIn() {
     return <Outlet />;
   }
   if (account === null) {
+    // The address changes before this page is gone: it must not ask to come back to the sign-in.
+    if (location.pathname === "/signin") {
+      return null;
+    }
     const to = location.href === "/" ? undefined : location.href;
     return <Navigate to="/signin" search={to ? { to } : {}} replace />;
   }

@@ -10,7 +10,7 @@ export function AccountPage() {
   const { data: account } = useQuery(accountQuery);
   return (
     <Page title="Account">
-      <Text c="dimmed" mt={-12} mb="lg">
+      <Text size="sm" c="dimmed" mt={-12} mb="lg">
         {account?.name} · {account?.email}
       </Text>
       <Stack gap={36}>

@@ -42,7 +42,7 @@ export function Activity() {
         ))}
       </Timeline>
       {query.hasNextPage && (
-        <Center mt="md">
+        <Center mt="md" maw={720}>
           <Button variant="default" loading={query.isFetchingNextPage} onClick={() => query.fetchNextPage()}>
             Load more
           </Button>

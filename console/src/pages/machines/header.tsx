@@ -28,14 +28,13 @@ export function MachineHeader({ machine }: { machine: Machine }) {
       <div style={{ minWidth: 0 }}>
         <Group gap={10} wrap="wrap">
           <Group gap={4} wrap="nowrap">
-            <Link
-              to="/orgs/$org/machines"
-              params={{ org }}
-              className="nav-link wide-only"
-              style={{ marginLeft: -9 }}
+            <Anchor
+              className="wide-only"
+              c="dimmed"
+              renderRoot={(props) => <Link to="/orgs/$org/machines" params={{ org }} {...props} />}
             >
               Machines
-            </Link>
+            </Anchor>
             <IconChevronRight
               size={14}
               className="wide-only"
@@ -51,16 +50,18 @@ export function MachineHeader({ machine }: { machine: Machine }) {
             <Since at={machine.state_at} />
           </Text>
         </Group>
-        <Group gap={6} wrap="wrap" mt={2}>
-          <Text size="sm" c={state === "failed" ? "red" : "dimmed"}>
-            {machine.reason}
-          </Text>
-        </Group>
-        <Group gap={2} wrap="nowrap">
-          <Anchor href={machine.url} target="_blank" rel="noreferrer" size="sm" className="code" truncate>
-            {machine.url}
-          </Anchor>
-          <CopyButton text={machine.url} label="Copy the URL" />
+        <Group gap="2px 14px" mt={3}>
+          <Group gap={2} wrap="nowrap" miw={0}>
+            <Anchor href={machine.url} target="_blank" rel="noreferrer" size="sm" className="code" truncate>
+              {machine.url}
+            </Anchor>
+            <CopyButton text={machine.url} label="Copy the URL" />
+          </Group>
+          {machine.reason && (
+            <Text size="sm" c={state === "failed" ? "red" : "dimmed"}>
+              {machine.reason}
+            </Text>
+          )}
         </Group>
       </div>
       <Group gap={6} wrap="nowrap" className="machine-actions">
