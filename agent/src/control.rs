@@ -113,8 +113,11 @@ pub async fn run(agent: Rc<Agent>, mut wakes: mpsc::UnboundedReceiver<Woken>) {
             }
             // Nothing used the ticket up: it may serve once more.
             Err(CredentialError::Dial(_)) if woken.is_some() && wakes.is_empty() => {
-                tokio::time::sleep(wait(&mut backoff)).await;
-                woken.map_or(Next::Wait, Next::Ticket)
+                let newer = tokio::select! {
+                    newer = wakes.recv() => newer,
+                    () = tokio::time::sleep(wait(&mut backoff)) => None,
+                };
+                newer.or(woken).map_or(Next::Wait, Next::Ticket)
             }
             Err(_) => again(&mut backoff),
         };

@@ -72,13 +72,7 @@ fn answer(tasks: &Mutex<BTreeSet<String>>, request: &Request<Incoming>) -> Respo
             tasks.insert(name.to_owned());
             200
         }
-        (&Method::DELETE, Some(name)) => {
-            if tasks.remove(name) {
-                204
-            } else {
-                404
-            }
-        }
+        (&Method::DELETE, Some(name)) if tasks.remove(name) => 204,
         (&Method::GET, None) => {
             let list: Vec<_> = tasks.iter().map(|name| serde_json::json!({ "name": name })).collect();
             return Response::new(Full::from(serde_json::json!({ "tasks": list }).to_string()));

@@ -27,10 +27,8 @@ pub const DEADLINE: Duration = Duration::from_secs(15);
 
 /// Waits, but not for ever.
 pub async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
-    match tokio::time::timeout(DEADLINE, future).await {
-        Ok(value) => value,
-        Err(_) => panic!("nothing came of: {what}"),
-    }
+    let value = tokio::time::timeout(DEADLINE, future).await;
+    value.unwrap_or_else(|_| panic!("nothing came of: {what}"))
 }
 
 pub fn machine() -> MachineId {

@@ -52,7 +52,7 @@ impl Origin {
                     let (mut path, mut headers) = (String::new(), hyper::HeaderMap::new());
                     #[expect(clippy::result_large_err, reason = "the callback's type is the library's")]
                     let look = |request: &Request, response: Response| {
-                        path = request.uri().path().to_owned();
+                        request.uri().path().clone_into(&mut path);
                         headers = request.headers().clone();
                         match *refusing.lock().unwrap() {
                             Some(status) => Err(hyper::http::Response::builder().status(status).body(None).unwrap()),
