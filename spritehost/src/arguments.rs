@@ -10,6 +10,9 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
+/// The variable with the API token; no program that is started inherits it.
+pub(crate) const TOKEN_VARIABLE: &str = "SPRITEHOST_TOKEN";
+
 /// A Sprites-compatible runtime for one Linux machine.
 #[derive(Debug, Parser)]
 #[command(name = "spritehost", version, about)]
@@ -90,7 +93,7 @@ pub(crate) struct Serve {
     #[arg(long)]
     pub faults: bool,
     /// The API token of the whole organization.
-    #[arg(long, env = "SPRITEHOST_TOKEN", hide_env_values = true, hide = true, default_value = "")]
+    #[arg(long, env = TOKEN_VARIABLE, hide_env_values = true, hide = true, default_value = "")]
     pub token: Token,
 }
 

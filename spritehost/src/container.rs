@@ -104,6 +104,7 @@ impl Container {
             .arg("--pid-file")
             .arg(&pid_file)
             .arg(&plan.id)
+            .env_remove(crate::arguments::TOKEN_VARIABLE)
             .stdin(Stdio::from(control))
             .stdout(log.try_clone().map_err(ContainerError::at("boot.log"))?)
             .stderr(log)

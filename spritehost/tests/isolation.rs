@@ -83,6 +83,11 @@ async fn a_sprite_is_a_machine_of_its_own() {
         let ran = host.run("own", &format!("sudo {command} >/dev/null 2>&1 && echo allowed")).await;
         assert_eq!(ran.stdout, "", "{command}");
     }
+    // keyctl, io_uring_setup
+    let calls = "import ctypes; c = ctypes.CDLL(None, use_errno=True)\nfor n in 250, 425: c.syscall(n, 0, 0, 0), print(ctypes.get_errno())";
+    assert_eq!(host.exec("own", &[("cmd", "python3"), ("cmd", "-c"), ("cmd", calls)], b"").await.stdout, "1\n38\n");
+    let secret = host.run("own", "sudo cat /proc/1/environ | tr '\\0' '\\n' | cut -d= -f1 | sort").await.stdout;
+    assert_eq!(secret, "HOME\nPATH\n", "nothing of the host's environment");
     let escaped = host.run("own", "sudo rm -rf /.sprite/api.sock /.sprite/init 2>&1; ls /.sprite").await.stdout;
     assert!(escaped.contains("api.sock") && escaped.contains("init"), "{escaped}");
 

@@ -33,6 +33,31 @@ const CAPABILITIES: &[&str] = &[
     "CAP_SYS_CHROOT",
 ];
 
+/// System calls that reach parts of the kernel which namespaces don't cover, or which have often been the way out of a
+/// container. Everything else is allowed: capabilities and the user namespace are the wall, this is only in front of it.
+const REFUSED_CALLS: &[&str] = &[
+    "acct",
+    "add_key",
+    "bpf",
+    "delete_module",
+    "finit_module",
+    "init_module",
+    "kexec_file_load",
+    "kexec_load",
+    "keyctl",
+    "lookup_dcookie",
+    "open_by_handle_at",
+    "perf_event_open",
+    "quotactl",
+    "request_key",
+    "swapoff",
+    "swapon",
+    "userfaultfd",
+];
+
+/// Programs that find these missing do without.
+const MISSING_CALLS: &[&str] = &["io_uring_enter", "io_uring_register", "io_uring_setup"];
+
 /// Renders `config.json`.
 pub(super) fn render(plan: &Plan<'_>) -> Value {
     let mapping = json!([{ "containerID": 0, "hostID": ID_SHIFT, "size": ID_COUNT }]);
@@ -72,6 +97,13 @@ pub(super) fn render(plan: &Plan<'_>) -> Value {
             "cgroupsPath": format!("/{}", plan.cgroup),
             "resources": resources,
             "sysctl": { "net.ipv4.ping_group_range": "0 65535" },
+            "seccomp": {
+                "defaultAction": "SCMP_ACT_ALLOW",
+                "syscalls": [
+                    { "names": REFUSED_CALLS, "action": "SCMP_ACT_ERRNO", "errnoRet": 1 },
+                    { "names": MISSING_CALLS, "action": "SCMP_ACT_ERRNO", "errnoRet": 38 },
+                ],
+            },
             "maskedPaths": [
                 "/proc/acpi", "/proc/asound", "/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/timer_list",
                 "/proc/timer_stats", "/proc/sched_debug", "/proc/scsi", "/sys/firmware", "/sys/devices/virtual/powercap",
