@@ -55,7 +55,7 @@ function Form({ org, machines, onClose, offer, apps }: Props & { offer: Offer; a
     : null;
   const refused = name === "" ? null : (refuseMachineName(name) ?? taken);
   const answered = create.variables?.name === name ? fieldError(create.error, "name") : undefined;
-  const url = appUrl(apps, org, name || "name");
+  const url = appUrl(apps, org, refused || !name ? "name" : name);
   return (
     <form
       onSubmit={(event) => {

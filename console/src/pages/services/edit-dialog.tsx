@@ -3,6 +3,7 @@ import {
   Alert,
   Button,
   Group,
+  Input,
   Modal,
   NumberInput,
   SegmentedControl,
@@ -164,13 +165,19 @@ function Form({ org, machine, services, service, onClose }: Props) {
           hideControls
           error={portRefused ?? fieldError(put.error, "http_port")}
         />
-        <div>
-          <Text size="sm" fw={500} mb={4} id="at-sleep">
-            When the machine hibernates
-          </Text>
+        <Input.Wrapper
+          label="When the machine hibernates"
+          labelElement="div"
+          description={
+            atSleep === "keep"
+              ? "It goes on where it was when memory was kept, and is started again when it was not."
+              : "It gets TERM and time to write its state, and is started again at the next wake."
+          }
+        >
           <SegmentedControl
             size="xs"
-            aria-labelledby="at-sleep"
+            mt={6}
+            aria-label="When the machine hibernates"
             value={atSleep}
             onChange={(value) => setAtSleep(value as AtSleep)}
             data={[
@@ -178,12 +185,7 @@ function Form({ org, machine, services, service, onClose }: Props) {
               { value: "stop", label: "Stop it first" },
             ]}
           />
-          <Text size="xs" c="dimmed" mt={4}>
-            {atSleep === "keep"
-              ? "It goes on where it was when memory was kept, and is started again when it was not."
-              : "It gets TERM and time to write its state, and is started again at the next wake."}
-          </Text>
-        </div>
+        </Input.Wrapper>
         <ProblemBox error={put.error} fields={FIELDS} />
         <Group justify="flex-end" gap="xs">
           <Button variant="default" onClick={onClose}>

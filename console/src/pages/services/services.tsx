@@ -149,7 +149,7 @@ function Row({
   return (
     <Table.Tr>
       <Table.Td>
-        <Text size="sm" fw={550} className="code">
+        <Text size="sm" fw={550} className="code nowrap">
           {service.name}
         </Text>
       </Table.Td>
