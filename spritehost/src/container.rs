@@ -163,6 +163,25 @@ pub(crate) async fn check() -> Result<(), ContainerError> {
     }
 }
 
+/// The cgroup that a host's containers lie under, without a slash in front.
+pub(crate) fn cgroup_of(instance: u16) -> String {
+    format!("spritehost/{instance}")
+}
+
+/// Removes the emptied cgroups of a host that is stopping, or that crashed.
+pub(crate) fn clear_cgroups(instance: u16) {
+    const ROOT: &str = "/sys/fs/cgroup";
+    let controllers = fs::read_dir(ROOT).into_iter().flatten().flatten().map(|entry| entry.path());
+    for root in controllers.chain(std::iter::once(PathBuf::from(ROOT))) {
+        let own = root.join(cgroup_of(instance));
+        for entry in fs::read_dir(&own).into_iter().flatten().flatten() {
+            // Files refuse; containers' cgroups go if runc has left any.
+            let _ = fs::remove_dir(entry.path());
+        }
+        let _ = fs::remove_dir(&own);
+    }
+}
+
 /// Kills and removes a container that may be in any state.
 pub(crate) async fn delete(runc: &Path, id: &str) {
     let command = Command::new("runc").arg("--root").arg(runc).args(["delete", "--force", id]).output().await;

@@ -146,7 +146,9 @@ pub(crate) fn build(options: &ImageBuild) -> Result<(), ImageError> {
 
 /// Creates the user that exec and services run as.
 fn add_user(root: &Path) -> Result<(), ImageError> {
-    if !root.join("home/sprite").is_dir() {
+    let passwd = root.join("etc/passwd");
+    let users = fs::read_to_string(&passwd).map_err(ImageError::at(&passwd))?;
+    if !users.lines().any(|line| line.starts_with("sprite:")) {
         let mut command = Command::new("chroot");
         command.arg(root).args([
             "useradd",
@@ -171,7 +173,10 @@ fn add_user(root: &Path) -> Result<(), ImageError> {
     write("etc/hostname", "sprite\n", 0o644)?;
     // Services are started by spritehost; a package's own attempts would only fail loudly.
     write("usr/sbin/policy-rc.d", "#!/bin/sh\nexit 101\n", 0o755)?;
-    let bashrc = root.join("home/sprite/.bashrc");
+    let home = root.join("home/sprite");
+    fs::create_dir_all(&home).map_err(ImageError::at(&home))?;
+    std::os::unix::fs::chown(&home, Some(1000), Some(1000)).map_err(ImageError::at(&home))?;
+    let bashrc = home.join(".bashrc");
     let old = fs::read_to_string(&bashrc).unwrap_or_default();
     if !old.contains("# sprite prompt") {
         let prompt = "\n# sprite prompt\nPS1='\\[\\e[32m\\]\\u@\\h\\[\\e[0m\\]:\\[\\e[34m\\]\\w\\[\\e[0m\\]\\$ '\n";

@@ -18,6 +18,10 @@ fn left_behind(instance: &str) -> Vec<String> {
         let name = entry.unwrap().file_name().to_string_lossy().into_owned();
         left.extend(name.starts_with(&format!("sh{instance}-")).then_some(name));
     }
+    for entry in std::fs::read_dir("/sys/fs/cgroup").unwrap() {
+        let own = entry.unwrap().path().join("spritehost").join(instance);
+        left.extend(own.exists().then(|| own.display().to_string()));
+    }
     let tables = std::process::Command::new("nft").args(["list", "tables"]).output().unwrap();
     let tables = String::from_utf8(tables.stdout).unwrap();
     left.extend(tables.lines().filter(|line| line.ends_with(&format!("spritehost_{instance}"))).map(str::to_owned));

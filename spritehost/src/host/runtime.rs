@@ -100,6 +100,7 @@ pub(super) async fn start(
 pub(super) async fn stop(shared: &Shared) {
     shared.network.stop().await;
     clear_containers(&shared.runtime).await;
+    crate::container::clear_cgroups(shared.instance);
     clear_folder(&shared.runtime);
 }
 
@@ -112,6 +113,7 @@ async fn clear_if_dead(instance: u16, folder: &Path) -> bool {
     tracing::info!(instance, "clearing up after an instance that did not stop in order");
     clear_containers(folder).await;
     network::clear(instance).await;
+    crate::container::clear_cgroups(instance);
     clear_folder(folder);
     true
 }

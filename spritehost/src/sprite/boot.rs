@@ -47,7 +47,7 @@ impl Boot {
         let socket = listen_in(&folder.join("guest"))?;
         let (host, guest) = wire::pair()?;
         let plan = Plan {
-            cgroup: &format!("spritehost/{}/{id}", shared.instance),
+            cgroup: &format!("{}/{id}", crate::container::cgroup_of(shared.instance)),
             id,
             runc: &shared.runtime.join("runc"),
             folder: &folder,
