@@ -248,11 +248,18 @@ async fn an_answer_under_way_ends_with_its_epoch() {
     let head = format!("GET / HTTP/1.1\r\nHost: a\r\nx-snap-ticket: {ticket}\r\nx-snap-port: {port}\r\n\r\n");
     visitor.write_all(head.as_bytes()).await.unwrap();
     let (mut stream, _) = soon("the app is asked", listener.accept()).await.unwrap();
+    let mut asked = Vec::new();
+    soon("the request's head", async {
+        while !asked.ends_with(b"\r\n\r\n") {
+            assert_ne!(stream.read_buf(&mut asked).await.unwrap(), 0);
+        }
+    })
+    .await;
     stream.write_all(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n").await.unwrap();
     let mut seen = Vec::new();
     soon("the first chunk", async {
         while !seen.ends_with(b"abc\r\n") {
-            visitor.read_buf(&mut seen).await.unwrap();
+            assert_ne!(visitor.read_buf(&mut seen).await.unwrap(), 0);
         }
     })
     .await;

@@ -130,11 +130,14 @@ impl World {
     }
 
     pub async fn control_with(&mut self, welcome: snapvm_protocol::agent::ToAgent) -> Control {
-        let reply = http::wake(self.address, &ticket(Purpose::Wake)).await;
-        assert_eq!(reply.status, 202, "{}", reply.text());
+        let (address, wake) = (self.address, ticket(Purpose::Wake));
+        // The answer waits for the binary's digest, which takes an unoptimized build a while; the dial does not.
+        let reply = tokio::spawn(async move { http::wake(address, &wake).await });
         let mut control = self.origin.control().await;
         control.hello().await;
         control.welcome(welcome).await;
+        let reply = reply.await.unwrap();
+        assert_eq!(reply.status, 202, "{}", reply.text());
         control
     }
 }
