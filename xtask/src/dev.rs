@@ -1,5 +1,6 @@
 //! `cargo xtask dev`: the whole of `SnapVM` on this machine, with its state kept between runs.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -9,6 +10,8 @@ use tokio::time::MissedTickBehavior;
 use crate::stack::Stack;
 use crate::{build, paths, ports, progress, setup};
 
+/// Where the console is, unless somebody wants it elsewhere.
+pub const DEFAULT_PORT: u16 = 8787;
 /// The platform calls the scheduled handler this often.
 const SCHEDULE: Duration = Duration::from_mins(1);
 /// How often we look whether everything still runs.
@@ -38,7 +41,7 @@ pub async fn dev(options: DevOptions) -> Result<()> {
     let stack = tokio::select! {
         stack = Stack::builder()
             .port(options.port)
-            .state_dir(paths::state().join("dev"))
+            .state_dir(state_dir(options.port))
             .spritehost(options.spritehost)
             .start() => stack?,
         outcome = tokio::signal::ctrl_c() => return Ok(outcome?),
@@ -55,6 +58,12 @@ pub async fn dev(options: DevOptions) -> Result<()> {
     progress::say("stopping");
     stack.stop().await?;
     outcome
+}
+
+/// State has the port in it (in cookies, and in the addresses that agents were told), so each port has its own.
+fn state_dir(port: u16) -> PathBuf {
+    let name = if port == DEFAULT_PORT { "dev".to_owned() } else { format!("dev-{port}") };
+    paths::state().join(name)
 }
 
 /// Calls the scheduled handler, and returns when a component ended by itself.

@@ -8,7 +8,7 @@ use lexopt::prelude::{Long, Value};
 use xtask::build::{ALL, Target};
 use xtask::database::connect::connect;
 use xtask::database::migrate::{RolePassword, migrate};
-use xtask::dev::DevOptions;
+use xtask::dev::{DEFAULT_PORT, DevOptions};
 use xtask::setup;
 use xtask::stack::Stack;
 
@@ -104,7 +104,7 @@ fn check_flag(mut parser: lexopt::Parser) -> Result<bool> {
 }
 
 async fn dev(mut parser: lexopt::Parser) -> Result<ExitCode> {
-    let mut options = DevOptions { port: 8787, spritehost: true };
+    let mut options = DevOptions { port: DEFAULT_PORT, spritehost: true };
     while let Some(argument) = parser.next()? {
         match argument {
             Long("port") => options.port = parser.value()?.parse()?,

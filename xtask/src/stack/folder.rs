@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 const PREFIX: &str = "snapvm-stack-";
 
@@ -11,15 +11,21 @@ const PREFIX: &str = "snapvm-stack-";
 #[derive(Debug)]
 pub(crate) struct StackFolder {
     path: PathBuf,
-    /// Of a temporary folder: a file that is locked while its owner lives.
-    lock: Option<(PathBuf, File)>,
+    /// A file that is locked while its owner lives.
+    lock: (PathBuf, File),
+    temporary: bool,
 }
 
 impl StackFolder {
     /// A folder that stays.
     pub(crate) fn kept(path: PathBuf) -> Result<Self> {
         std::fs::create_dir_all(&path).with_context(|| format!("cannot create {}", path.display()))?;
-        Ok(Self { path, lock: None })
+        let lock_path = path.join("lock");
+        let lock = File::create(&lock_path).with_context(|| format!("cannot write {}", lock_path.display()))?;
+        if lock.try_lock().is_err() {
+            bail!("another run uses {}: stop that one first", path.display());
+        }
+        Ok(Self { path, lock: (lock_path, lock), temporary: false })
     }
 
     /// A folder that goes when this value is dropped. Folders whose owners were killed before they could remove them
@@ -33,7 +39,7 @@ impl StackFolder {
         lock.lock()?;
         let path = parent.join(name);
         std::fs::create_dir(&path).with_context(|| format!("cannot create {}", path.display()))?;
-        Ok(Self { path, lock: Some((lock_path, lock)) })
+        Ok(Self { path, lock: (lock_path, lock), temporary: true })
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -41,17 +47,15 @@ impl StackFolder {
     }
 
     pub(crate) fn is_kept(&self) -> bool {
-        self.lock.is_none()
+        !self.temporary
     }
 }
 
 impl Drop for StackFolder {
     fn drop(&mut self) {
-        if let Some((lock_path, _lock)) = &self.lock {
-            // What can't be removed now is abandoned, and goes when the next stack is made.
-            if std::fs::remove_dir_all(&self.path).is_ok() {
-                let _ = std::fs::remove_file(lock_path);
-            }
+        // What can't be removed now is abandoned, and goes when the next stack is made.
+        if self.temporary && std::fs::remove_dir_all(&self.path).is_ok() {
+            let _ = std::fs::remove_file(&self.lock.0);
         }
     }
 }
