@@ -14,6 +14,8 @@ use crate::{build, paths, ports, progress, setup};
 pub const DEFAULT_PORT: u16 = 8787;
 /// The platform calls the scheduled handler this often.
 const SCHEDULE: Duration = Duration::from_mins(1);
+/// Fly's runtime takes half a minute; whoever presses Hibernate while developing should not wait that long.
+const PAUSE: Duration = Duration::from_secs(5);
 /// How often we look whether everything still runs.
 const WATCH: Duration = Duration::from_secs(1);
 
@@ -43,6 +45,7 @@ pub async fn dev(options: DevOptions) -> Result<()> {
             .port(options.port)
             .state_dir(state_dir(options.port))
             .spritehost(options.spritehost)
+            .warm_after(PAUSE)
             .start() => stack?,
         outcome = tokio::signal::ctrl_c() => return Ok(outcome?),
         _ = terminate.recv() => return Ok(()),

@@ -42,6 +42,8 @@ pub(super) struct Inner<O> {
     /// Since when input is unacknowledged, Unix ms.
     pub(super) unacknowledged: Cell<Option<u64>>,
     pub(super) alarm_set: Cell<bool>,
+    /// Whether clients have been told how the shell ended.
+    pub(super) end_told: Cell<bool>,
 }
 
 /// What is remembered of a client.
@@ -74,6 +76,7 @@ impl<O: Outside> Session<O> {
             clients: RefCell::new(HashMap::new()),
             unacknowledged: Cell::new(None),
             alarm_set: Cell::new(false),
+            end_told: Cell::new(false),
         })))
     }
 
@@ -113,7 +116,8 @@ impl<O: Outside> Session<O> {
             }
             Command::Ended { end } => {
                 self.0.memory.put("end", &end)?;
-                if self.agent().is_none() || end == TerminalEnd::Lost {
+                // The agent has usually said so itself, after the last output.
+                if !self.0.end_told.replace(true) && (self.agent().is_none() || end == TerminalEnd::Lost) {
                     self.broadcast(&Frame::End(end));
                 }
             }
@@ -201,6 +205,7 @@ impl<O: Outside> Session<O> {
         self.0.memory.put("machine", &machine)?;
         self.0.memory.put("session", &session)?;
         self.0.memory.remove("end")?;
+        self.0.end_told.set(false);
         if let Some(old) = self.agent() {
             let _ = old.close(Some(close::REPLACED), Some("replaced"));
         }

@@ -15,6 +15,8 @@ const CHECK_MS: u64 = 30_000;
 const UNACKNOWLEDGED_MS: u64 = 2_000;
 /// Type byte of an acknowledgement of input.
 const INPUT_ACKNOWLEDGE: u8 = 0x13;
+/// Type byte of the frame that says how a shell ended.
+const END: u8 = 0x15;
 /// Type byte of input.
 const INPUT: u8 = 0x02;
 
@@ -40,8 +42,10 @@ impl<O: Outside> Session<O> {
             let _ = socket.close(Some(close::MALFORMED), Some("the frame is cut short"));
             return;
         };
-        if frame.first() == Some(&INPUT_ACKNOWLEDGE) {
-            self.0.unacknowledged.set(None);
+        match frame.first() {
+            Some(&INPUT_ACKNOWLEDGE) => self.0.unacknowledged.set(None),
+            Some(&END) => self.0.end_told.set(true),
+            _ => {}
         }
         self.to_client(id, frame);
     }
@@ -145,7 +149,8 @@ impl<O: Outside> Session<O> {
         }
         self.forget_socket(AGENT);
         if code == close::SLEEPING {
-            self.broadcast(&Frame::Notice(Notice::Asleep));
+            // It is asleep only when the runtime has paused it; the gateway says so then.
+            self.broadcast(&Frame::Notice(Notice::Sleeping));
         } else if !self.client_ids().is_empty() {
             self.broadcast(&Frame::Notice(Notice::Waking));
         }
