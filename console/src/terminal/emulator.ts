@@ -6,7 +6,7 @@ import { WebglAddon } from "@xterm/addon-webgl";
 import { type ITheme, Terminal } from "@xterm/xterm";
 import { MONOSPACE } from "../theme";
 import { ReplayGuard } from "./replay-guard";
-import type { Screen } from "./stream";
+import type { Screen } from "./screen";
 
 export interface EmulatorOptions {
   element: HTMLElement;

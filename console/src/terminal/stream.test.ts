@@ -1,7 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { Notice, Ready } from "./frames";
+import type { Screen } from "./screen";
 import type { Status } from "./status";
-import { type Screen, type Socket, TerminalStream } from "./stream";
+import { type Socket, TerminalStream } from "./stream";
 
 const EPOCH = 77;
 

@@ -2,7 +2,10 @@
 // after drops. No DOM: the emulator is behind `Screen`, the network behind `Socket`.
 import * as frames from "./frames";
 import { InputQueue } from "./input";
+import { Output } from "./output";
+import type { Screen } from "./screen";
 import { backoff, CLOSE_ASLEEP, refusal, type Status } from "./status";
+import { Timers } from "./timers";
 
 /** The part of a WebSocket that is used. */
 export interface Socket {
@@ -11,20 +14,6 @@ export interface Socket {
   onopen: (() => void) | null;
   onmessage: ((data: ArrayBuffer | string) => void) | null;
   onclose: ((code: number) => void) | null;
-}
-
-/** The emulator. Calls take effect in the order they are made. */
-export interface Screen {
-  /** Clears everything; `replay` says whether old output follows, whose queries must not be answered. */
-  reset(replay: boolean): void;
-  /** The replay is over. */
-  live(): void;
-  /** `parsed` is called when the emulator has processed the bytes. */
-  write(bytes: Uint8Array, parsed: () => void): void;
-  /** A dim line of our own. */
-  say(line: string): void;
-  /** The terminal's size as the shell sees it. */
-  resize(columns: number, rows: number): void;
 }
 
 export interface StreamOptions {
@@ -40,13 +29,9 @@ export interface StreamOptions {
   onStatus(status: Status): void;
 }
 
-const ACKNOWLEDGE_BYTES = 32 * 1024;
-const ACKNOWLEDGE_AFTER = 50;
 const RESIZE_AFTER = 50;
 const PING_EVERY = 20_000;
 const DEAD_AFTER = 45_000;
-/** Output that arrives without a pause of this length after a reset is taken for old output. */
-const REPLAY_QUIET = 200;
 const STEADY_AFTER = 3000;
 const ATTACH_ANYWAY = 1000;
 
@@ -54,31 +39,26 @@ export class TerminalStream {
   private socket: Socket | null = null;
   private status: Status = { is: "connecting" };
   private readonly input = new InputQueue();
+  private readonly output: Output;
+  private readonly timers = new Timers();
   private epoch: number | null = null;
-  /** Whether what is on the screen can be continued from `received`. */
+  /** Whether what is on the screen can be continued from where it stopped. */
   private resumable = false;
-  /** Grows with every reset, so that callbacks from before it are told apart. */
-  private run = 0;
-  /** The next offset we want. */
-  private received = 0;
-  private parsed = 0;
-  private acknowledged = 0;
   private attached = false;
   private lastInputAcknowledge = -1;
-  private replayFrom: number | null = null;
   private attempt = 0;
   private wakeNext: boolean;
   private fresh: boolean;
   private size: { columns: number; rows: number };
   private sizeIsOurs = true;
   private lastMessage = 0;
-  private readonly timers = new Map<string, ReturnType<typeof setTimeout>>();
   private disposed = false;
 
   constructor(private readonly options: StreamOptions) {
     this.wakeNext = options.wake;
     this.fresh = options.fresh;
     this.size = options.size;
+    this.output = new Output(options.screen, this.timers, (offset) => this.sendAcknowledge(offset));
   }
 
   start(): void {
@@ -88,9 +68,6 @@ export class TerminalStream {
   dispose(): void {
     this.disposed = true;
     this.drop();
-    for (const timer of this.timers.values()) {
-      clearTimeout(timer);
-    }
     this.timers.clear();
   }
 
@@ -139,7 +116,7 @@ export class TerminalStream {
   resize(columns: number, rows: number): void {
     this.size = { columns, rows };
     this.sizeIsOurs = true;
-    this.after("resize", RESIZE_AFTER, () => {
+    this.timers.after("resize", RESIZE_AFTER, () => {
       if (this.attached) {
         this.socket?.send(frames.encodeResize(this.size.columns, this.size.rows));
       }
@@ -151,7 +128,7 @@ export class TerminalStream {
       return;
     }
     this.drop();
-    this.cancel("connect");
+    this.timers.cancel("connect");
     const socket = this.options.connect(this.wakeNext);
     this.socket = socket;
     this.set({ is: this.wakeNext && this.status.is === "asleep" ? "waking" : "connecting" });
@@ -159,9 +136,9 @@ export class TerminalStream {
     this.lastMessage = Date.now();
     socket.onopen = () => {
       // The object says `connected` when an agent can hear us, mostly at once; do not rely on it for ever.
-      this.after("attach", ATTACH_ANYWAY, () => this.sendAttach());
+      this.timers.after("attach", ATTACH_ANYWAY, () => this.sendAttach());
       this.ping();
-      this.after("dead", DEAD_AFTER, () => this.checkAlive());
+      this.timers.after("dead", DEAD_AFTER, () => this.checkAlive());
     };
     socket.onmessage = (data) => {
       this.lastMessage = Date.now();
@@ -176,9 +153,9 @@ export class TerminalStream {
     const socket = this.socket;
     this.socket = null;
     this.detached();
-    this.cancel("ping");
-    this.cancel("dead");
-    this.cancel("steady");
+    this.timers.cancel("ping");
+    this.timers.cancel("dead");
+    this.timers.cancel("steady");
     if (socket) {
       socket.onopen = null;
       socket.onmessage = null;
@@ -207,12 +184,12 @@ export class TerminalStream {
     this.set({ is: "waiting", attempt });
     // A hidden page does not keep asking; it is nudged when somebody looks at it again.
     if (this.options.visible()) {
-      this.after("connect", backoff(attempt), () => this.connect());
+      this.timers.after("connect", backoff(attempt), () => this.connect());
     }
   }
 
   private ping(): void {
-    this.after("ping", PING_EVERY, () => {
+    this.timers.after("ping", PING_EVERY, () => {
       this.socket?.send("ping");
       this.ping();
     });
@@ -224,7 +201,7 @@ export class TerminalStream {
       return;
     }
     if (left > 0) {
-      this.after("dead", left, () => this.checkAlive());
+      this.timers.after("dead", left, () => this.checkAlive());
     } else {
       this.closed(1006);
     }
@@ -235,9 +212,9 @@ export class TerminalStream {
     const attach: frames.Attach = { columns, rows, key: this.options.key };
     if (this.epoch !== null && this.resumable) {
       attach.epoch = this.epoch;
-      attach.offset = this.received;
+      attach.offset = this.output.received;
     }
-    this.cancel("attach");
+    this.timers.cancel("attach");
     this.socket?.send(frames.encodeAttach(attach));
   }
 
@@ -254,13 +231,13 @@ export class TerminalStream {
         this.ready(frame.ready);
         break;
       case "output":
-        this.output(frame.offset, frame.bytes);
+        this.received(frame.offset, frame.bytes);
         break;
       case "input-acknowledge":
         this.inputAcknowledged(frame.number);
         break;
       case "truncated":
-        this.truncated(frame.from, frame.to);
+        this.output.skip(frame.from, frame.to);
         break;
       case "end":
         this.set({ is: "ended", end: frame.end });
@@ -276,20 +253,14 @@ export class TerminalStream {
 
   private ready(ready: frames.Ready): void {
     const otherShell = this.epoch !== null && this.epoch !== ready.epoch;
-    if (!ready.reset && (otherShell || ready.offset !== this.received)) {
+    if (!ready.reset && (otherShell || ready.offset !== this.output.received)) {
       this.startOver("The output does not continue where it stopped.");
       return;
     }
     if (ready.reset) {
-      const replay = !this.fresh;
-      this.options.screen.reset(replay);
-      this.replayFrom = replay ? ready.offset : null;
-      this.received = ready.offset;
-      this.parsed = ready.offset;
-      this.acknowledged = ready.offset;
+      // A shell that is new has nothing to repeat: its first queries are meant for us.
+      this.output.reset(ready.offset, !this.fresh);
       this.resumable = true;
-      this.run++;
-      this.stillReplaying();
     }
     if (otherShell) {
       const dropped = this.input.restart(ready.input);
@@ -303,7 +274,7 @@ export class TerminalStream {
     this.epoch = ready.epoch;
     this.attached = true;
     // Only a connection that lasts earns quick retries again.
-    this.after("steady", STEADY_AFTER, () => {
+    this.timers.after("steady", STEADY_AFTER, () => {
       this.attempt = 0;
     });
     this.lastInputAcknowledge = ready.input;
@@ -313,64 +284,19 @@ export class TerminalStream {
     this.sendPending();
   }
 
-  private output(offset: number, bytes: Uint8Array): void {
-    const skip = this.received - offset;
-    if (skip < 0) {
-      this.startOver(`${-skip} bytes of output are missing.`);
-      return;
-    }
-    if (skip >= bytes.length) {
-      return;
-    }
-    const rest = skip > 0 ? bytes.subarray(skip) : bytes;
-    this.received += rest.length;
-    const end = this.received;
-    const run = this.run;
-    this.options.screen.write(rest, () => {
-      // What a reset has overtaken says nothing about the new numbers.
-      if (run === this.run && end > this.parsed) {
-        this.parsed = end;
-        this.acknowledge();
-      }
-    });
-    this.stillReplaying();
-  }
-
-  private acknowledge(): void {
-    if (this.parsed - this.acknowledged >= ACKNOWLEDGE_BYTES) {
-      this.sendAcknowledge();
-    } else if (!this.timers.has("acknowledge")) {
-      this.after("acknowledge", ACKNOWLEDGE_AFTER, () => this.sendAcknowledge());
+  private received(offset: number, bytes: Uint8Array): void {
+    const missing = this.output.take(offset, bytes);
+    if (missing > 0) {
+      this.startOver(`${missing} bytes of output are missing.`);
     }
   }
 
-  private sendAcknowledge(): void {
-    this.cancel("acknowledge");
-    if (this.attached && this.parsed > this.acknowledged) {
-      this.acknowledged = this.parsed;
-      this.socket?.send(frames.encodeAcknowledge(this.parsed));
+  private sendAcknowledge(offset: number): boolean {
+    if (!this.attached) {
+      return false;
     }
-  }
-
-  // Nothing marks the end of old output, so it is over when output pauses, or when more came than is ever kept.
-  private stillReplaying(): void {
-    if (this.replayFrom === null) {
-      return;
-    }
-    if (this.received - this.replayFrom > frames.RING_BYTES) {
-      this.replayFrom = null;
-      this.cancel("replay");
-      this.options.screen.live();
-      return;
-    }
-    this.after("replay", REPLAY_QUIET, () => {
-      if (this.parsed < this.received) {
-        this.stillReplaying();
-      } else {
-        this.replayFrom = null;
-        this.options.screen.live();
-      }
-    });
+    this.socket?.send(frames.encodeAcknowledge(offset));
+    return true;
   }
 
   private inputAcknowledged(number: number): void {
@@ -387,16 +313,6 @@ export class TerminalStream {
     for (const { number, bytes } of this.input.pending()) {
       this.socket?.send(frames.encodeInput(number, bytes));
     }
-  }
-
-  private truncated(from: number, to: number): void {
-    if (to < this.received) {
-      return;
-    }
-    this.options.screen.say(`${(to - from).toLocaleString("en")} bytes of output are no longer kept.`);
-    this.received = to;
-    this.parsed = to;
-    this.stillReplaying();
   }
 
   private foreignSize(columns: number, rows: number): void {
@@ -433,7 +349,7 @@ export class TerminalStream {
   // There is no agent to talk to now: `connected` says when there is one again.
   private detached(): void {
     this.attached = false;
-    this.cancel("attach");
+    this.timers.cancel("attach");
   }
 
   private startOver(why: string): void {
@@ -449,23 +365,5 @@ export class TerminalStream {
     }
     this.status = status;
     this.options.onStatus(status);
-  }
-
-  private after(name: string, milliseconds: number, then: () => void): void {
-    this.cancel(name);
-    if (!this.disposed) {
-      this.timers.set(
-        name,
-        setTimeout(() => {
-          this.timers.delete(name);
-          then();
-        }, milliseconds),
-      );
-    }
-  }
-
-  private cancel(name: string): void {
-    clearTimeout(this.timers.get(name));
-    this.timers.delete(name);
   }
 }

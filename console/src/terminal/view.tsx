@@ -24,7 +24,7 @@ interface Props {
   fontSize: number;
   searching: boolean;
   onSearching: (searching: boolean) => void;
-  /** Something happened that its record says more about. */
+  /** Something happened that the records of the terminal and the machine say more about. */
   onChange: () => void;
   onNewTerminal: () => void;
 }
@@ -84,7 +84,7 @@ export function TerminalView(props: Props) {
       visible: () => document.visibilityState === "visible",
       onStatus: (status) => {
         setStatus(status);
-        if (status.is === "waiting" || status.is === "ended" || status.is === "closed") {
+        if (status.is !== "connecting") {
           latest.current.onChange();
         }
       },

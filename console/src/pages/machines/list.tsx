@@ -70,7 +70,7 @@ export function MachineList() {
               }}
             />
           )}
-          {createButton}
+          {machines?.length !== 0 && createButton}
         </>
       }
     >

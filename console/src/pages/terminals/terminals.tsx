@@ -5,6 +5,7 @@ import { IconPlus, IconSearch, IconTextDecrease, IconTextIncrease, IconX } from 
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { useNavigate, useSearch } from "@tanstack/react-router";
 import { useState } from "react";
+import { machineQuery } from "../../api/machines";
 import type { Machine, Terminal } from "../../api/schema";
 import { terminalsQuery, useCloseTerminal, useCreateTerminal } from "../../api/terminals";
 import { ActionButton, ActionIconButton } from "../../components/action-button";
@@ -43,6 +44,11 @@ export function Terminals({ machine, active }: { machine: Machine; active: boole
     (state === "deleting" ? "The machine is being deleted." : null) ??
     (state === "stopped" || state === "stopping" ? "The machine is stopped. Start it first." : null);
 
+  // A connection often knows first: what the pages show follows it at once.
+  const refresh = () => {
+    void client.invalidateQueries({ queryKey: terminalsQuery(org, name).queryKey });
+    void client.invalidateQueries({ queryKey: machineQuery(org, name).queryKey });
+  };
   const show = (terminal: string | undefined) =>
     navigate({
       to: "/orgs/$org/machines/$machine/terminals",
@@ -151,7 +157,7 @@ export function Terminals({ machine, active }: { machine: Machine; active: boole
             fontSize={fontSize}
             searching={searching && terminal.id === selected}
             onSearching={setSearching}
-            onChange={() => client.invalidateQueries({ queryKey: terminalsQuery(org, name).queryKey })}
+            onChange={refresh}
             onNewTerminal={open}
           />
         ))}
