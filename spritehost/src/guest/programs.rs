@@ -18,6 +18,9 @@ use crate::wire::{FromGuest, Program};
 /// The user that exec and services run as.
 pub(super) const USER: u32 = 1000;
 
+/// How long the reaper waits when there is nothing to reap.
+const CHILDLESS: Duration = Duration::from_secs(30);
+
 /// Every program that the host asked for and that has not ended.
 pub(super) struct Programs {
     control: Arc<Control>,
@@ -68,8 +71,11 @@ impl Programs {
                 Ok(_) => self.reap_one(),
                 Err(rustix::io::Errno::CHILD) => {
                     let running = lock(&self.running);
-                    // The timeout covers children that appear without a spawn of ours: debuggers of the host do that.
-                    drop(self.started.wait_timeout(running, Duration::from_secs(30)));
+                    // Something was started since then: its start has been told already, so don't wait for that.
+                    if running.is_empty() {
+                        // The timeout covers children that appear without a spawn of ours, as a debugger's do.
+                        drop(self.started.wait_timeout(running, CHILDLESS));
+                    }
                 }
                 Err(_) => {}
             }
