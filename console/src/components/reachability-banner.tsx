@@ -35,7 +35,7 @@ export function ReachabilityBanner() {
       px="md"
       py={6}
       justify="center"
-      bg="var(--mantine-color-yellow-light)"
+      bg="color-mix(in srgb, var(--mantine-color-yellow-5) 14%, var(--mantine-color-body))"
       style={{ borderBottom: "1px solid var(--page-border)" }}
     >
       <Loader size={12} color="yellow" />

@@ -123,7 +123,8 @@ export function Terminals({ machine, active }: { machine: Machine; active: boole
               <IconPlus size={16} />
             </ActionIconButton>
           </div>
-          <Group gap={0} wrap="nowrap">
+          {/* A click here leaves the keyboard with the terminal. */}
+          <Group gap={0} wrap="nowrap" onMouseDown={(event) => event.preventDefault()}>
             <ActionIconButton label="Search (Ctrl+Shift+F)" onClick={() => setSearching(true)}>
               <IconSearch size={15} />
             </ActionIconButton>
@@ -185,7 +186,7 @@ export function Terminals({ machine, active }: { machine: Machine; active: boole
       <ConfirmDialog
         opened={closing !== null}
         title={`Close ${closing?.name ?? "terminal"}?`}
-        confirm="Close terminal"
+        confirm="End shell and close"
         pending={close.isPending}
         error={close.error}
         onConfirm={() => {
