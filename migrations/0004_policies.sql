@@ -153,4 +153,7 @@ create policy wall on app.audit as restrictive for all to snap_app
   with check (org_id is not distinct from (select authz.org_id())
     and account_id is not distinct from (select authz.account_id()));
 create policy read on app.audit for select to snap_app using ((select authz.rank()) >= 3);
-create policy ins on app.audit for insert to snap_app with check (true);
+-- Nobody writes into the trail of an organization that they don't belong to.
+create policy ins on app.audit for insert to snap_app with check (
+  (org_id is null and (select authz.account_id()) is not null)
+  or (select authz.rank()) >= 1 or (select authz.service()) is not null);
