@@ -107,6 +107,26 @@ impl Client {
         }
     }
 
+    /// The token's secret, where it has one.
+    pub fn token(&self) -> Option<&str> {
+        match &self.credential {
+            Credential::Token(token) => Some(token),
+            _ => None,
+        }
+    }
+
+    /// The same client with a jar of its own: what happens to its cookies happens to nobody else.
+    #[must_use]
+    pub fn copy(&self) -> Self {
+        let credential = match &self.credential {
+            Credential::Cookie(jar) => {
+                Credential::Cookie(Arc::new(Mutex::new(jar.lock().unwrap_or_else(PoisonError::into_inner).clone())))
+            }
+            other => other.clone(),
+        };
+        Self { credential, ..self.clone() }
+    }
+
     /// Puts a well-formed session that nobody has into the jar.
     pub(crate) fn cookie_jar_of_a_dead_session(&self) {
         if let Credential::Cookie(jar) = &self.credential {

@@ -1,2 +1,13 @@
-//! x
-fn main() {}
+//! Who may see and do what: the catalogs, the rows, the pool and every operation.
+//!
+//! * `guard`, `catalog`: how tables, policies, functions and roles are built, and proof that the guard notices.
+//! * `role_matrix`: every role against every table. `strangers`: random ones against every function.
+//! * `pool`: many clients over few server connections, with errors, cancels and lost connections.
+//! * `schema`: the locked schema.
+
+mod catalog;
+mod guard;
+mod pool;
+mod role_matrix;
+mod schema;
+mod strangers;

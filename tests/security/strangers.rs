@@ -1,0 +1,302 @@
+//! Random strangers through every function and every table: nothing of an organization is seen or changed by somebody
+//! who does not belong to it.
+//!
+//! Victims and strangers are separate. Every name and id of a victim is a mark: no answer to a stranger may contain
+//! one, and afterwards every row of the victims is what it was. `SNAPVM_STRANGER_CASES` tries more.
+
+use std::collections::BTreeMap;
+
+use serde_json::json;
+use snapvm_tests::chance::{Chance, cases};
+use snapvm_tests::{Org, rows, world};
+use tokio_postgres::types::Type;
+use tokio_postgres::{Client, Row};
+
+struct Victim {
+    org: Org,
+    org_id: String,
+    machine: rows::MachineRows,
+    session: String,
+    token: String,
+}
+
+impl Victim {
+    /// What may be in no answer to a stranger.
+    fn marks(&self) -> [&str; 8] {
+        let machine = &self.machine;
+        [
+            &self.org.slug,
+            &self.org_id,
+            &self.org.owner.account,
+            &self.org.owner.email,
+            &machine.id,
+            &machine.name,
+            &machine.terminal,
+            &self.session,
+        ]
+    }
+}
+
+async fn victim(superuser: &Client, number: usize) -> Victim {
+    let org = world().org().await;
+    let machine = rows::machine(superuser, &org.slug, &org.owner.account, &format!("victim-{}", org.slug)).await;
+    let (_, token) = org.owner.token("write").await;
+    let session: String = rows::value(
+        superuser,
+        "select id::text from app.session where account_id = $1::text::uuid",
+        &[&org.owner.account],
+    )
+    .await;
+    let audited = json!({"name": format!("audited-{number}")});
+    org.owner.client.post(org.path("/machines"), audited).await.expect(201);
+    Victim { org_id: rows::org_id(superuser, &org.slug).await, org, machine, session, token }
+}
+
+/// A function of the schema `api` that answers with a status and a body.
+struct Function {
+    name: String,
+    arguments: Vec<String>,
+    integers: Vec<bool>,
+}
+
+async fn functions(superuser: &Client) -> Vec<Function> {
+    let query = "
+        select p.proname::text, p.proargnames[1:p.pronargs],
+          array(select t = 'int4'::regtype from unnest(p.proargtypes::oid[]) t)
+        from pg_proc p where p.pronamespace = 'api'::regnamespace and p.proargnames @> array['status', 'body']
+        order by 1";
+    let read = |row: &Row| Function { name: row.get(0), arguments: row.get(1), integers: row.get(2) };
+    superuser.query(query, &[]).await.expect("functions").iter().map(read).collect()
+}
+
+/// What a stranger puts into an argument; `None` is null.
+fn argument(function: &str, name: &str, stranger: &Stranger, victim: &Victim, chance: &mut Chance) -> Option<String> {
+    let machine = &victim.machine;
+    // Mostly the victim's organization; sometimes their own, with what belongs to the victim in it.
+    let org = if chance.below(3) == 0 { &stranger.slug } else { &victim.org.slug };
+    Some(match (function, name) {
+        (_, "p_credential") => chance.pick(&stranger.credentials).clone()?,
+        (_, "p_request") => r#"{"request_id":"stranger","address":"10.0.0.1","apps":"http://*.apps.test"}"#.into(),
+        ("machines_command", "p_operation") => {
+            (*chance.pick(&["machines_start", "machines_stop", "machines_hibernate", "machines_delete"])).into()
+        }
+        (_, "p_operation") => (*chance.pick(&["services_start", "services_stop", "services_restart"])).into(),
+        ("accounts_create" | "orgs_create", "p_org") => rows::new_id(),
+        // Their own trail has what they asked for before.
+        ("audit_list", "p_org") => victim.org.slug.clone(),
+        (_, "p_org") => org.clone(),
+        ("orgs_create", "p_slug") | ("accounts_create", "p_slugs") => victim.org.slug.clone(),
+        ("accounts_create", "p_account" | "p_session") | ("sessions_create", "p_session") => rows::new_id(),
+        (_, "p_account") => victim.org.owner.account.clone(),
+        // Not in an organization of their own: that would be theirs to do.
+        ("machines_create", "p_machine") => rows::new_id(),
+        ("machines_create", "p_name") => format!("mine-{}", chance.below(1_000_000)),
+        ("tokens_create", "p_token") | ("terminals_create", "p_terminal") | (_, "p_event") => rows::new_id(),
+        ("tokens_create", "p_name") => "mine".into(),
+        (name, "p_machine") if name.starts_with("gateway") && name != "gateway_resolve" => machine.id.clone(),
+        (_, "p_machine") => machine.name.clone(),
+        (name, "p_name") if name.starts_with("machine") => machine.name.clone(),
+        ("terminals_create" | "accounts_create", "p_name") | (_, "p_org_name" | "p_label" | "p_detail") => {
+            "text".into()
+        }
+        (_, "p_name") => machine.service.clone(),
+        (_, "p_terminal") => machine.terminal.clone(),
+        (_, "p_session") => victim.session.clone(),
+        (_, "p_token") => victim.token.clone(),
+        // To add somebody to one's own organization is no secret.
+        ("members_create", "p_email") => "nobody@example.com".into(),
+        (_, "p_email") => victim.org.owner.email.clone(),
+        (_, "p_phc") => "$argon2id$wrong".into(),
+        (_, "p_hash" | "p_session_hash") => format!("{:064x}", chance.next()),
+        (_, "p_role") => "owner".into(),
+        (_, "p_scope") => "write".into(),
+        (_, "p_last_four") => "last".into(),
+        (_, "p_limit" | "p_days") => "50".into(),
+        (_, "p_port" | "p_app_port") => machine.port.to_string(),
+        (_, "p_idle_seconds") => "900".into(),
+        (_, "p_definition") => "{}".into(),
+        (_, "p_desired") => "down".into(),
+        (_, "p_runtime") => "spritehost".into(),
+        (_, "p_size" | "p_region" | "p_user_agent") => "small".into(),
+        (_, "p_state") => "deleting".into(),
+        (_, "p_reason" | "p_kind" | "p_status" | "p_ending") => "{}".into(),
+        (_, "p_after" | "p_before" | "p_actor" | "p_sprite_name" | "p_sprite_id" | "p_sprite_url") => return None,
+        (function, name) => panic!("say what a stranger puts into {name} of {function}"),
+    })
+}
+
+struct Stranger {
+    slug: String,
+    credentials: Vec<Option<String>>,
+}
+
+async fn stranger() -> Stranger {
+    let org = world().org().await;
+    let hash = |secret: &str| snapvm::secrets::hash(secret.as_bytes()).to_string();
+    let (token, _) = org.owner.token("write").await;
+    let session = format!("s:{}", hash(&org.owner.client.session().unwrap()));
+    let token = format!("t:{}", hash(token.token().unwrap()));
+    let good = [session.clone(), token.clone()].into_iter().cycle().take(14).map(Some);
+    let bad = [
+        // Dead, of another kind, of no kind, malformed, none.
+        Some(format!("s:{}", hash("nobody's"))),
+        Some(format!("j{}", &session[1..])),
+        Some(format!("t{}", &session[1..])),
+        Some(format!("x{}", &session[1..])),
+        Some(format!("s:{}", &token[2..40])),
+        Some(String::new()),
+        None,
+    ];
+    Stranger { slug: org.slug, credentials: good.chain(bad).collect() }
+}
+
+/// Everything of the victims, as one text for each table.
+async fn everything(superuser: &Client, victims: &[Victim]) -> BTreeMap<String, String> {
+    let list = |ids: Vec<&String>| ids.iter().map(|id| format!("'{id}'")).collect::<Vec<_>>().join(",");
+    let orgs = list(victims.iter().map(|victim| &victim.org_id).collect());
+    let accounts = list(victims.iter().map(|victim| &victim.org.owner.account).collect());
+    let mut all = BTreeMap::new();
+    for (tables, column, ids) in [
+        (
+            &["audit", "machine", "machine_event", "membership", "port", "service", "terminal_session"][..],
+            "org_id",
+            &orgs,
+        ),
+        (&["org"], "id", &orgs),
+        (&["account"], "id", &accounts),
+        (&["api_token", "password", "session"], "account_id", &accounts),
+    ] {
+        for table in tables {
+            let query = format!(
+                "select coalesce(string_agg(t::text, E'\\n' order by t::text), '') from app.{table} t where {column} in ({ids})"
+            );
+            all.insert((*table).to_owned(), rows::value(superuser, &query, &[]).await);
+        }
+    }
+    all
+}
+
+async fn call(app: &Client, function: &Function, arguments: &[Option<String>]) -> (i32, String) {
+    // Integers go as text too, and are read by the server: one shape for all.
+    let places: Vec<String> = function
+        .integers
+        .iter()
+        .enumerate()
+        .map(|(index, integer)| format!("${}{}", index + 1, if *integer { "::text::int" } else { "" }))
+        .collect();
+    let statement = format!("select status, body from api.{}({})", function.name, places.join(","));
+    let parameters: Vec<(&(dyn tokio_postgres::types::ToSql + Sync), Type)> =
+        arguments.iter().map(|text| (text as &(dyn tokio_postgres::types::ToSql + Sync), Type::TEXT)).collect();
+    let rows = app.query_typed(&statement, &parameters).await;
+    let rows = rows.unwrap_or_else(|error| panic!("{statement} with {arguments:?}: {error:?}"));
+    (rows[0].get(0), rows[0].get::<_, Option<String>>(1).unwrap_or_default())
+}
+
+#[tokio::test]
+async fn a_stranger_sees_and_changes_nothing_through_any_function() {
+    let mut chance = Chance::seeded("strangers");
+    let superuser = world().superuser().await;
+    let app = world().as_worker().await;
+    let (mut victims, mut strangers) = (Vec::new(), Vec::new());
+    for number in 0..6 {
+        victims.push(victim(&superuser, number).await);
+        strangers.push(stranger().await);
+    }
+    let functions = functions(&superuser).await;
+    let callable: Vec<&Function> = functions.iter().filter(|function| !function.name.starts_with("jobs_")).collect();
+    assert!(callable.len() > 35, "only {} functions were found", callable.len());
+    let before = everything(&superuser, &victims).await;
+
+    let mut statuses: BTreeMap<&str, BTreeMap<i32, usize>> = BTreeMap::new();
+    for _ in 0..cases("SNAPVM_STRANGER_CASES", 250) {
+        for function in &callable {
+            let (victim, stranger) = (&victims[chance.below(victims.len())], &strangers[chance.below(strangers.len())]);
+            let arguments: Vec<Option<String>> = function
+                .arguments
+                .iter()
+                .map(|name| argument(&function.name, name, stranger, victim, &mut chance))
+                .collect();
+            let (status, body) = call(&app, function, &arguments).await;
+            for mark in victims.iter().flat_map(Victim::marks) {
+                // An answer may repeat what was asked.
+                let asked = arguments.iter().flatten().any(|argument| argument == mark);
+                let told = body.contains(mark);
+                let own = body.contains(&stranger.slug) && status < 300;
+                assert!(!told || (asked && own), "api.{} {arguments:?}: {status} {body}", function.name);
+            }
+            *statuses.entry(&function.name).or_default().entry(status).or_default() += 1;
+        }
+    }
+    for (function, statuses) in &statuses {
+        println!("{function}: {statuses:?}");
+        let in_org = !matches!(
+            *function,
+            "accounts_create"
+                | "accounts_get"
+                | "orgs_create"
+                | "orgs_list"
+                | "sessions_begin"
+                | "sessions_list"
+                | "tokens_create"
+                | "tokens_list"
+        );
+        // A stranger's own organization is theirs: there such an operation may succeed, without anything of a victim.
+        let own =
+            matches!(*function, "machines_create" | "machines_list" | "members_list" | "orgs_get" | "members_create");
+        let done: usize = statuses.iter().filter(|(status, _)| **status < 400).map(|(_, count)| count).sum();
+        assert!(!in_org || own || done == 0, "{function}: {statuses:?}");
+    }
+    let after = everything(&superuser, &victims).await;
+    for (table, rows) in &before {
+        assert_eq!(rows, &after[table], "{table} was changed by a stranger");
+    }
+}
+
+#[tokio::test]
+async fn a_stranger_sees_nothing_in_any_table_whatever_organization_they_claim() {
+    let mut chance = Chance::seeded("strangers in tables");
+    let superuser = world().superuser().await;
+    let app = world().as_worker().await;
+    let (mut victims, mut strangers) = (Vec::new(), Vec::new());
+    for number in 0..4 {
+        victims.push(victim(&superuser, number).await);
+        strangers.push(stranger().await);
+    }
+    let tables: Vec<String> = superuser
+        .query(
+            "select c.relname::text from pg_class c where c.relnamespace = 'app'::regnamespace
+               and has_table_privilege('snap_app', c.oid, 'select')",
+            &[],
+        )
+        .await
+        .unwrap()
+        .iter()
+        .map(|row| row.get(0))
+        .collect();
+    let everything: Vec<String> =
+        tables.iter().map(|table| format!("select t::text as row from app.{table} t")).collect();
+    let everything = everything.join(" union all ");
+    for _ in 0..cases("SNAPVM_STRANGER_CASES", 250) {
+        let (victim, stranger) = (chance.pick(&victims), chance.pick(&strangers));
+        let credential = chance.pick(&stranger.credentials).clone().unwrap_or_default();
+        app.batch_execute("begin").await.unwrap();
+        let context = "select set_config('app.credential', $1, true), set_config('app.org', $2, true)";
+        app.query_typed(context, &[(&credential, Type::TEXT), (&victim.org_id, Type::TEXT)]).await.unwrap();
+        let seen = app.query_typed(&everything, &[]).await;
+        app.batch_execute("rollback").await.unwrap();
+        let seen = match seen {
+            Ok(rows) => rows,
+            // A credential that is none at all is an error before any row.
+            Err(error) => {
+                assert!(credential.len() < 60, "{credential}: {error:?}");
+                continue;
+            }
+        };
+        for row in &seen {
+            let row: &str = row.get(0);
+            for mark in victims.iter().flat_map(Victim::marks) {
+                assert!(!row.contains(mark), "{credential} with the organization of a victim sees {row}");
+            }
+        }
+    }
+}
