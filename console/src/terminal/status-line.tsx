@@ -3,6 +3,7 @@ import { Button, Group, Loader, Text } from "@mantine/core";
 import { useDebouncedValue } from "@mantine/hooks";
 import { Link, useLocation } from "@tanstack/react-router";
 import type { ReactNode } from "react";
+import { ActionButton } from "../components/action-button";
 import { describeEnd, type Status } from "./status";
 
 interface Props {
@@ -11,6 +12,8 @@ interface Props {
   readOnly: boolean;
   onWake: () => void;
   onNewTerminal: () => void;
+  /** Why there can be no new terminal now. */
+  newRefused: string | null;
 }
 
 interface Line {
@@ -39,11 +42,14 @@ export function StatusLine(props: Props) {
   );
 }
 
-function describe({ status, stopped, readOnly, onWake, onNewTerminal }: Props, here: string): Line | null {
+function describe(
+  { status, stopped, readOnly, onWake, onNewTerminal, newRefused }: Props,
+  here: string,
+): Line | null {
   const newTerminal = readOnly ? undefined : (
-    <Button size="compact-xs" onClick={onNewTerminal}>
+    <ActionButton size="compact-xs" refused={newRefused} onClick={onNewTerminal}>
       New terminal
-    </Button>
+    </ActionButton>
   );
   const again = (label: string) => (
     <Button size="compact-xs" onClick={onWake}>

@@ -27,6 +27,8 @@ interface Props {
   /** Something happened that the records of the terminal and the machine say more about. */
   onChange: () => void;
   onNewTerminal: () => void;
+  /** Why there can be no new terminal now. */
+  newRefused: string | null;
 }
 
 function randomKey(): string {
@@ -178,6 +180,7 @@ export function TerminalView(props: Props) {
           focus();
         }}
         onNewTerminal={props.onNewTerminal}
+        newRefused={props.newRefused}
       />
     </div>
   );

@@ -160,6 +160,7 @@ export function Terminals({ machine, active }: { machine: Machine; active: boole
             onSearching={setSearching}
             onChange={refresh}
             onNewTerminal={open}
+            newRefused={refused}
           />
         ))}
       {tabs.length === 0 && (
