@@ -11,12 +11,17 @@
 //! Absent on purpose: mocks. Rows that no operation makes (an expired session) are written by the superuser, and the
 //! test says so.
 
+pub mod apps;
 pub mod chance;
 pub mod client;
 pub mod contract;
 pub mod locked;
+pub mod machines;
 pub mod people;
 pub mod rows;
+pub mod sockets;
+pub mod sprites;
+pub mod terminal;
 pub mod wire;
 pub mod world;
 
@@ -25,6 +30,9 @@ use std::time::Duration;
 pub use client::{Answer, Client};
 pub use people::{Org, Person};
 pub use world::{World, world};
+
+/// Longest time for anything that no test says otherwise of.
+pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Asks again until there is an answer, or fails after `patience`.
 pub async fn until<T, F: Future<Output = Option<T>>>(what: &str, patience: Duration, mut ask: impl FnMut() -> F) -> T {

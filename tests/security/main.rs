@@ -3,11 +3,15 @@
 //! * `guard`, `catalog`: how tables, policies, functions and roles are built, and proof that the guard notices.
 //! * `role_matrix`: every role against every table. `strangers`: random ones against every function.
 //! * `pool`: many clients over few server connections, with errors, cancels and lost connections.
+//! * `sweep`: every operation of the API as everybody; expectations come from `snapvm::authz::policy`. `requests`: a
+//!   complete request for each.
 //! * `schema`: the locked schema.
 
 mod catalog;
 mod guard;
 mod pool;
+mod requests;
 mod role_matrix;
 mod schema;
 mod strangers;
+mod sweep;

@@ -1,0 +1,262 @@
+//! A client of a terminal session that keeps the stream's promises to the letter: every byte once and in order, input
+//! again until it is acknowledged.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use snapvm_protocol::agent::TerminalEnd;
+use snapvm_protocol::terminal::{Attach, Frame, Notice, SUBPROTOCOL};
+use tokio::time::Instant;
+use tokio_tungstenite::tungstenite::protocol::Message;
+
+use crate::client::{Client, SESSION_COOKIE};
+use crate::machines::Machine;
+use crate::sockets::{self, Refused, Socket};
+use crate::world::World;
+use crate::{PATIENCE, chance};
+
+/// A tab with a terminal.
+pub struct Terminal {
+    /// The session.
+    pub id: String,
+    /// The shell that it shows.
+    pub epoch: Option<u64>,
+    /// The offset of the next byte.
+    pub offset: u64,
+    /// Everything received so far.
+    pub output: Vec<u8>,
+    /// What the object has said.
+    pub notices: Vec<Notice>,
+    /// How the shell ended, and how much output there was before.
+    pub end: Option<(TerminalEnd, usize)>,
+    /// The code that the socket was closed with.
+    pub closed: Option<u16>,
+    socket: Option<Socket>,
+    attached: bool,
+    key: String,
+    typed: u32,
+    unacknowledged: VecDeque<(u32, Vec<u8>)>,
+}
+
+impl Terminal {
+    /// A new session of a machine, with its shell's prompt.
+    pub async fn start(world: &World, machine: &Machine) -> Self {
+        let id = machine.terminal().await;
+        let mut terminal = Self::open(world, machine, &id).await;
+        terminal.until_prompt().await;
+        terminal
+    }
+
+    /// Follows a session, waking its machine.
+    pub async fn open(world: &World, machine: &Machine, id: &str) -> Self {
+        let mut terminal = Self::closed(id);
+        terminal.connect(world, machine, true).await;
+        terminal
+    }
+
+    /// A tab that has not connected.
+    pub fn closed(id: &str) -> Self {
+        Self {
+            id: id.to_owned(),
+            epoch: None,
+            offset: 0,
+            output: Vec::new(),
+            notices: Vec::new(),
+            end: None,
+            closed: None,
+            socket: None,
+            attached: false,
+            key: chance::word(),
+            typed: 0,
+            unacknowledged: VecDeque::new(),
+        }
+    }
+
+    /// Connects, for the first time or again.
+    pub async fn connect(&mut self, world: &World, machine: &Machine, wake: bool) {
+        let socket = stream(world, &machine.client, machine, &self.id, wake).await;
+        self.socket = Some(socket.unwrap_or_else(|refused| panic!("terminal {}: {refused:?}", self.id)));
+        (self.attached, self.closed) = (false, None);
+    }
+
+    /// Connects again as soon as somebody answers.
+    pub async fn reconnect(&mut self, world: &World, machine: &Machine, patience: Duration) {
+        let connect = || async { stream(world, &machine.client, machine, &self.id, false).await.ok() };
+        let socket = crate::until("the terminal connects again", patience, connect).await;
+        self.socket = Some(socket);
+        (self.attached, self.closed) = (false, None);
+    }
+
+    /// Goes away without a word.
+    pub fn leave(&mut self) {
+        self.socket = None;
+    }
+
+    /// Types.
+    pub async fn type_text(&mut self, text: &str) {
+        self.typed += 1;
+        self.unacknowledged.push_back((self.typed, text.as_bytes().to_vec()));
+        if self.attached {
+            self.send(&Frame::Input(self.typed, text.as_bytes())).await;
+        }
+    }
+
+    /// Runs a command, and gives what it printed.
+    pub async fn run(&mut self, command: &str) -> String {
+        let before = self.output.len();
+        // The shell's echo of the line has the two halves of each mark apart.
+        self.type_text(&format!("printf '%s%s\\n' be gun; {command}; printf '\\n%s%s\\n' do ne\r")).await;
+        self.until("a command's end", |terminal| find(&terminal.output[before..], b"\ndone\r").is_some()).await;
+        let text = String::from_utf8_lossy(&self.output[before..]).into_owned();
+        let (_, rest) = text.split_once("begun\r\n").unwrap_or_else(|| panic!("{text:?}"));
+        let (printed, _) = rest.split_once("\r\ndone\r").unwrap_or_else(|| panic!("{text:?}"));
+        printed.trim_end().to_owned()
+    }
+
+    /// Waits for a shell's prompt.
+    pub async fn until_prompt(&mut self) {
+        self.until("a prompt", |terminal| terminal.output.ends_with(b"$ ") || terminal.output.ends_with(b"# ")).await;
+    }
+
+    /// Waits for a text in the output.
+    pub async fn until_text(&mut self, text: &str) {
+        self.until(text, |terminal| find(&terminal.output, text.as_bytes()).is_some()).await;
+    }
+
+    /// Follows the stream until something is so.
+    pub async fn until(&mut self, what: &str, is_so: impl Fn(&Self) -> bool) {
+        self.until_within(what, PATIENCE, is_so).await;
+    }
+
+    /// Follows the stream until something is so, which it has to be in time.
+    pub async fn until_within(&mut self, what: &str, patience: Duration, is_so: impl Fn(&Self) -> bool) {
+        let deadline = Instant::now() + patience;
+        while !is_so(self) {
+            let step = tokio::time::timeout_at(deadline, self.step()).await;
+            assert!(step.is_ok(), "{what}: not within {patience:?}; {}", self.tail());
+            assert!(self.socket.is_some() || is_so(self), "{what}: the socket closed; {}", self.tail());
+        }
+    }
+
+    /// Follows the stream for a while, in which nothing has to happen.
+    pub async fn drain(&mut self, time: Duration) {
+        let deadline = Instant::now() + time;
+        while self.socket.is_some() && tokio::time::timeout_at(deadline, self.step()).await.is_ok() {}
+    }
+
+    /// Whether the socket is open.
+    pub fn is_open(&self) -> bool {
+        self.socket.is_some()
+    }
+
+    /// Whether all that was typed has been taken by the shell.
+    pub fn is_acknowledged(&self) -> bool {
+        self.unacknowledged.is_empty()
+    }
+
+    /// Sends any bytes as a frame.
+    pub async fn send_raw(&mut self, bytes: Vec<u8>) {
+        let socket = self.socket.as_mut().expect("an open socket");
+        sockets::send(socket, Message::Binary(bytes.into())).await;
+    }
+
+    async fn send(&mut self, frame: &Frame<'_>) {
+        // A socket that is going away shows at the next read.
+        if let Some(socket) = self.socket.as_mut() {
+            let _ = futures::SinkExt::send(socket, Message::Binary(frame.encode().into())).await;
+        }
+    }
+
+    async fn step(&mut self) {
+        let socket = self.socket.as_mut().expect("an open socket");
+        let bytes = match futures::StreamExt::next(socket).await {
+            Some(Ok(Message::Binary(bytes))) => bytes,
+            Some(Ok(Message::Close(frame))) => {
+                self.closed = Some(frame.map_or(0, |frame| frame.code.into()));
+                self.socket = None;
+                return;
+            }
+            Some(Ok(_)) => return,
+            Some(Err(_)) | None => {
+                self.socket = None;
+                return;
+            }
+        };
+        match Frame::decode(&bytes).expect("a frame that can be read") {
+            Frame::Notice(notice) => {
+                if notice == Notice::Connected {
+                    self.attach().await;
+                } else {
+                    self.attached = false;
+                }
+                self.notices.push(notice);
+            }
+            Frame::Ready(ready) => {
+                if self.epoch == Some(ready.epoch) {
+                    assert!(!ready.reset && ready.offset == self.offset, "{ready:?} for offset {}", self.offset);
+                }
+                (self.epoch, self.offset, self.attached) = (Some(ready.epoch), ready.offset, true);
+                self.unacknowledged.retain(|(number, _)| *number > ready.input);
+                for (number, input) in self.unacknowledged.clone() {
+                    self.send(&Frame::Input(number, &input)).await;
+                }
+            }
+            Frame::Output(offset, output) => {
+                assert_eq!(offset, self.offset, "every byte once and in order");
+                assert!(self.end.is_none(), "output after the end");
+                self.offset += u64::try_from(output.len()).expect("a length");
+                self.output.extend_from_slice(output);
+                self.send(&Frame::Acknowledge(self.offset)).await;
+            }
+            Frame::InputAcknowledge(applied) => self.unacknowledged.retain(|(number, _)| *number > applied),
+            Frame::End(end) => self.end = Some((end, self.output.len())),
+            Frame::Size(..) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+
+    async fn attach(&mut self) {
+        let attach = Attach {
+            columns: 80,
+            rows: 24,
+            key: self.key.clone(),
+            epoch: self.epoch,
+            offset: self.epoch.map(|_| self.offset),
+        };
+        self.send(&Frame::Attach(attach)).await;
+    }
+
+    fn tail(&self) -> String {
+        let from = self.output.len().saturating_sub(300);
+        let output = String::from_utf8_lossy(&self.output[from..]).into_owned();
+        format!("notices {:?}, closed {:?}, end {:?}, output …{output:?}", self.notices, self.closed, self.end)
+    }
+}
+
+/// Where a text is in some bytes.
+fn find(bytes: &[u8], text: &[u8]) -> Option<usize> {
+    bytes.windows(text.len()).position(|window| window == text)
+}
+
+/// Opens the socket of a session.
+///
+/// # Errors
+/// What came instead.
+pub async fn stream(
+    world: &World,
+    client: &Client,
+    machine: &Machine,
+    id: &str,
+    wake: bool,
+) -> Result<Socket, Refused> {
+    let path = format!("{}/terminals/{id}/stream{}", machine.path, if wake { "?wake=true" } else { "" });
+    let site = world.site();
+    let cookie = client.session().map(|session| format!("{SESSION_COOKIE}={session}")).unwrap_or_default();
+    let headers = [
+        ("sec-websocket-protocol", SUBPROTOCOL),
+        ("origin", site.origin.as_str()),
+        ("cookie", cookie.as_str()),
+        ("cf-connecting-ip", client.address()),
+    ];
+    sockets::open(world, &site.host, &path, &headers).await
+}
