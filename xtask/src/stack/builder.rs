@@ -121,7 +121,7 @@ impl StackBuilder {
         self
     }
 
-    /// Runs another Worker, which has no other Worker beside it: the folder with its `index.js`, and its `wrangler.toml`.
+    /// Runs another Worker, alone: the folder with its `index.js`, and its `wrangler.toml`.
     #[must_use]
     pub fn worker_bundle(mut self, modules: &Path, wrangler: &Path) -> Self {
         self.passwords = None;
