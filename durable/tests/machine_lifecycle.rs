@@ -1,5 +1,7 @@
 //! Properties of the machine's life, over random events in random order at random times, and named cases.
 
+#![expect(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
+
 use proptest::prelude::*;
 use snapvm_durable::machine_gateway::state::{Effect, Event, Machine, TRIES_MAX, Work};
 use snapvm_protocol::agent::{SleepKind, ToAgent};
