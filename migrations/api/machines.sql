@@ -123,6 +123,9 @@ begin
       and machine.owner_id is distinct from authz.account_id() then
     status := 403;
     body := authz.refusal('role', 'Only whoever created a machine, or an admin, may delete it.');
+  elsif p_operation <> 'machines_delete' and machine.state = 'deleting' then
+    status := 409;
+    body := authz.refusal('deleting', 'The machine is being deleted.');
   else
     body := json_build_object('machine', machine.id, 'actor', authz.account_id())::text;
     if p_operation = 'machines_delete' then

@@ -182,3 +182,25 @@ async fn only_its_maker_or_an_admin_deletes_a_machine() {
     assert_eq!(other.client.get(&path).await.expect(200)["state"], "running");
     org.owner.client.delete(org.path("/machines/none")).await.problem(404, "not_found");
 }
+
+#[tokio::test]
+async fn a_deletion_is_accepted_in_every_state_and_wins() {
+    let org = world().org().await;
+    let maker = org.member(world(), "member").await;
+    let superuser = world().superuser().await;
+    for (state, client) in [("running", &maker.client), ("failed", &org.owner.client), ("deleting", &org.owner.client)]
+    {
+        let machine = rows::machine(&superuser, &org.slug, &maker.account, state).await;
+        let change = "update app.machine set state = $2 where id = $1::text::uuid";
+        rows::run(&superuser, change, &[&machine.id, state]).await;
+        assert_eq!(client.delete(org.path(&format!("/machines/{state}"))).await.expect(202)["state"], "deleting");
+        // It is being deleted, or gone already; nothing brings it back.
+        let path = org.path(&format!("/machines/{state}"));
+        let started = client.order(format!("{path}/start")).await;
+        assert!(matches!(started.status, 404 | 409), "{}: {}", started.status, started.text());
+        let ended = client.delete(&path).await;
+        assert!(matches!(ended.status, 202 | 404), "{}: {}", ended.status, ended.text());
+        let read = client.get(&path).await;
+        assert!(read.status == 404 || read.expect(200)["state"] == "deleting", "{}", read.text());
+    }
+}
