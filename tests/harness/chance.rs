@@ -18,11 +18,11 @@ impl Chance {
     /// A generator of its own for one of several tasks.
     #[must_use]
     pub fn branch(&mut self) -> Self {
-        Self(self.next())
+        Self(self.number())
     }
 
     /// The next number.
-    pub fn next(&mut self) -> u64 {
+    pub fn number(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -32,7 +32,7 @@ impl Chance {
 
     /// A number below `end`.
     pub fn below(&mut self, end: usize) -> usize {
-        usize::try_from(self.next() % u64::try_from(end).expect("a length")).expect("below a length")
+        usize::try_from(self.number() % u64::try_from(end).expect("a length")).expect("below a length")
     }
 
     /// One of several.

@@ -6,6 +6,11 @@ fn path(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("output").join(name)
 }
 
+/// A table without the spaces at the ends of its lines.
+pub fn trimmed(table: &str) -> String {
+    table.lines().map(str::trim_end).collect::<Vec<_>>().join("\n") + "\n"
+}
+
 /// Compares a text with the checked-in file; with `SNAPVM_UPDATE_OUTPUT=1` writes it.
 pub fn locked(name: &str, text: &str) {
     let path = path(name);

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use snapvm_tests::locked::locked;
+use snapvm_tests::locked::{locked, trimmed};
 use snapvm_tests::{Client, rows, world};
 use tokio_postgres::error::SqlState;
 use xtask::database::connect::connect;
@@ -246,6 +246,5 @@ async fn every_role_against_every_table() {
             assert!(!mark.contains(char::is_alphabetic), "{table}: {stranger} may {mark}");
         }
     }
-    let text: String = text.lines().map(|line| format!("{}\n", line.trim_end())).collect();
-    locked("rls-matrix.txt", &text);
+    locked("rls-matrix.txt", &trimmed(&text));
 }

@@ -74,31 +74,33 @@ fn argument(function: &str, name: &str, stranger: &Stranger, victim: &Victim, ch
     let machine = &victim.machine;
     // Mostly the victim's organization; sometimes their own, with what belongs to the victim in it.
     let org = if chance.below(3) == 0 { &stranger.slug } else { &victim.org.slug };
+    if let Some((_, value)) = FIXED.iter().find(|(fixed, _)| *fixed == name) {
+        return Some((*value).to_owned());
+    }
     Some(match (function, name) {
         (_, "p_credential") => chance.pick(&stranger.credentials).clone()?,
-        (_, "p_request") => r#"{"request_id":"stranger","address":"10.0.0.1","apps":"http://*.apps.test"}"#.into(),
         ("machines_command", "p_operation") => {
             (*chance.pick(&["machines_start", "machines_stop", "machines_hibernate", "machines_delete"])).into()
         }
         (_, "p_operation") => (*chance.pick(&["services_start", "services_stop", "services_restart"])).into(),
-        ("accounts_create" | "orgs_create", "p_org") => rows::new_id(),
-        // Their own trail has what they asked for before.
-        ("audit_list", "p_org") => victim.org.slug.clone(),
+        // Ids of what is about to be made.
+        ("accounts_create", "p_org" | "p_account" | "p_session")
+        | ("orgs_create", "p_org")
+        | ("sessions_create", "p_session")
+        | ("machines_create", "p_machine")
+        | ("tokens_create", "p_token")
+        | ("terminals_create", "p_terminal")
+        | (_, "p_event") => rows::new_id(),
+        // A slug that is taken; and a stranger's own trail has what they asked for before.
+        ("orgs_create", "p_slug") | ("accounts_create", "p_slugs") | ("audit_list", "p_org") => victim.org.slug.clone(),
         (_, "p_org") => org.clone(),
-        ("orgs_create", "p_slug") | ("accounts_create", "p_slugs") => victim.org.slug.clone(),
-        ("accounts_create", "p_account" | "p_session") | ("sessions_create", "p_session") => rows::new_id(),
         (_, "p_account") => victim.org.owner.account.clone(),
-        // Not in an organization of their own: that would be theirs to do.
-        ("machines_create", "p_machine") => rows::new_id(),
-        ("machines_create", "p_name") => format!("mine-{}", chance.below(1_000_000)),
-        ("tokens_create", "p_token") | ("terminals_create", "p_terminal") | (_, "p_event") => rows::new_id(),
-        ("tokens_create", "p_name") => "mine".into(),
+        ("machines_create" | "tokens_create" | "terminals_create" | "accounts_create", "p_name") => {
+            format!("mine-{}", chance.below(1_000_000))
+        }
         (name, "p_machine") if name.starts_with("gateway") && name != "gateway_resolve" => machine.id.clone(),
         (_, "p_machine") => machine.name.clone(),
         (name, "p_name") if name.starts_with("machine") => machine.name.clone(),
-        ("terminals_create" | "accounts_create", "p_name") | (_, "p_org_name" | "p_label" | "p_detail") => {
-            "text".into()
-        }
         (_, "p_name") => machine.service.clone(),
         (_, "p_terminal") => machine.terminal.clone(),
         (_, "p_session") => victim.session.clone(),
@@ -106,24 +108,38 @@ fn argument(function: &str, name: &str, stranger: &Stranger, victim: &Victim, ch
         // To add somebody to one's own organization is no secret.
         ("members_create", "p_email") => "nobody@example.com".into(),
         (_, "p_email") => victim.org.owner.email.clone(),
-        (_, "p_phc") => "$argon2id$wrong".into(),
-        (_, "p_hash" | "p_session_hash") => format!("{:064x}", chance.next()),
-        (_, "p_role") => "owner".into(),
-        (_, "p_scope") => "write".into(),
-        (_, "p_last_four") => "last".into(),
-        (_, "p_limit" | "p_days") => "50".into(),
+        (_, "p_hash" | "p_session_hash") => format!("{:064x}", chance.number()),
         (_, "p_port" | "p_app_port") => machine.port.to_string(),
-        (_, "p_idle_seconds") => "900".into(),
-        (_, "p_definition") => "{}".into(),
-        (_, "p_desired") => "down".into(),
-        (_, "p_runtime") => "spritehost".into(),
-        (_, "p_size" | "p_region" | "p_user_agent") => "small".into(),
-        (_, "p_state") => "deleting".into(),
-        (_, "p_reason" | "p_kind" | "p_status" | "p_ending") => "{}".into(),
         (_, "p_after" | "p_before" | "p_actor" | "p_sprite_name" | "p_sprite_id" | "p_sprite_url") => return None,
         (function, name) => panic!("say what a stranger puts into {name} of {function}"),
     })
 }
+
+/// Arguments whose value doesn't matter, as long as it could be right.
+const FIXED: &[(&str, &str)] = &[
+    ("p_request", r#"{"request_id":"stranger","address":"10.0.0.1","apps":"http://*.apps.test"}"#),
+    ("p_definition", "{}"),
+    ("p_days", "50"),
+    ("p_desired", "down"),
+    ("p_detail", "text"),
+    ("p_ending", "{}"),
+    ("p_idle_seconds", "900"),
+    ("p_kind", "text"),
+    ("p_label", "text"),
+    ("p_last_four", "last"),
+    ("p_limit", "50"),
+    ("p_org_name", "text"),
+    ("p_phc", "$argon2id$wrong"),
+    ("p_reason", "text"),
+    ("p_region", "local"),
+    ("p_role", "owner"),
+    ("p_runtime", "spritehost"),
+    ("p_scope", "write"),
+    ("p_size", "small"),
+    ("p_state", "deleting"),
+    ("p_status", "{}"),
+    ("p_user_agent", "text"),
+];
 
 struct Stranger {
     slug: String,
@@ -282,16 +298,8 @@ async fn a_stranger_sees_nothing_in_any_table_whatever_organization_they_claim()
         app.batch_execute("begin").await.unwrap();
         let context = "select set_config('app.credential', $1, true), set_config('app.org', $2, true)";
         app.query_typed(context, &[(&credential, Type::TEXT), (&victim.org_id, Type::TEXT)]).await.unwrap();
-        let seen = app.query_typed(&everything, &[]).await;
+        let seen = app.query_typed(&everything, &[]).await.unwrap();
         app.batch_execute("rollback").await.unwrap();
-        let seen = match seen {
-            Ok(rows) => rows,
-            // A credential that is none at all is an error before any row.
-            Err(error) => {
-                assert!(credential.len() < 60, "{credential}: {error:?}");
-                continue;
-            }
-        };
         for row in &seen {
             let row: &str = row.get(0);
             for mark in victims.iter().flat_map(Victim::marks) {

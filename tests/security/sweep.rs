@@ -12,7 +12,7 @@ use std::fmt::Write;
 use snapvm::authz::policy::{self, Caller, Role, Rule};
 use snapvm::router::{ROUTES, method_name};
 use snapvm_tests::contract::{Operation, contract};
-use snapvm_tests::locked::locked;
+use snapvm_tests::locked::{locked, trimmed};
 use snapvm_tests::{Answer, Client, rows, world};
 
 use crate::requests::{Stage, request};
@@ -52,13 +52,13 @@ enum Expected {
 
 /// What the policy table says.
 fn expected(rule: &Rule, identity: &Identity) -> Expected {
-    let (role, token) = match identity.kind {
+    let (held, token) = match identity.kind {
         Kind::Nobody if rule.caller == Caller::Public => return Expected::Allowed,
         Kind::Nobody => return Expected::Refused(401, "unauthenticated"),
-        Kind::Person(role) => (role, None),
+        Kind::Person(held) => (held, None),
         Kind::Token { writes } => (Some(Role::Owner), Some(writes)),
     };
-    match (rule.caller, role) {
+    match (rule.caller, held) {
         (Caller::Public, _) => return Expected::Allowed,
         (Caller::Session, _) if token.is_some() => return Expected::Refused(403, "session_required"),
         (Caller::Org(_), None) => return Expected::Refused(404, "not_found"),
@@ -67,10 +67,10 @@ fn expected(rule: &Rule, identity: &Identity) -> Expected {
     if rule.writes && token == Some(false) {
         return Expected::Refused(403, "scope");
     }
-    if let (Caller::Org(least), Some(role)) = (rule.caller, role) {
+    if let (Caller::Org(least), Some(held)) = (rule.caller, held) {
         // By row: leaving is everybody's right, removing a viewer an admin's.
         let least = if rule.operation == "members_delete" { Role::Admin } else { least };
-        if role < least {
+        if held < least {
             return Expected::Refused(403, "role");
         }
     }
@@ -148,8 +148,7 @@ async fn every_operation_as_everybody() {
             write!(text, "{mark:<9}").unwrap();
         }
     }
-    let text: String = text.lines().map(|line| format!("{}\n", line.trim_end())).collect();
-    locked("access-matrix.txt", &text);
+    locked("access-matrix.txt", &trimmed(&text));
 }
 
 /// An outsider learns nothing from a refusal: it is the one for an organization that does not exist.
