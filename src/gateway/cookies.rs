@@ -7,7 +7,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, Mac};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
+use sha2::Sha256;
 use snapvm_protocol::ids::MachineId;
 
 use crate::error::Error;
@@ -107,7 +107,7 @@ impl Key {
 /// What a handshake is tied to.
 #[must_use]
 pub fn challenge(pre: &str) -> String {
-    crate::secrets::hash(&Sha256::digest(pre.as_bytes())).to_string()
+    crate::secrets::hash(pre.as_bytes()).to_string()
 }
 
 /// `Set-Cookie` for an app's host.
