@@ -24,7 +24,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         global count
         count += 1
-        path, _, rest = self.path[1:].partition("/")
+        path, _, rest = self.path[1:].partition("?")[0].partition("/")
         if path == "headers":
             self.answer(json.dumps([[name.lower(), value] for name, value in self.headers.items()]).encode())
         elif path == "status":

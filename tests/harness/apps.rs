@@ -42,6 +42,12 @@ impl Visitor {
         Self { client: world.anonymous(), host: host.to_owned(), cookies: String::new() }
     }
 
+    /// The same visitor with these cookies.
+    #[must_use]
+    pub fn with(&self, cookies: &str) -> Self {
+        Self { cookies: cookies.to_owned(), ..self.clone() }
+    }
+
     /// Somebody who is let in, as the person whose browser this is.
     pub async fn admitted(world: &World, host: &str, person: &Client) -> Self {
         let mut visitor = Self::new(world, host);
@@ -71,7 +77,7 @@ impl Visitor {
 
     /// The first two steps of the handshake, as the person whose browser this is.
     pub async fn code(&self, person: &Client) -> Handshake {
-        let begun = Self { cookies: String::new(), ..self.clone() }.navigate("/wanted?x=1").await;
+        let begun = self.with("").navigate("/wanted?x=1").await;
         assert_eq!(begun.status, 302, "{}", begun.text());
         let pre = set_cookie(&begun, PRE_COOKIE).expect("the handshake's cookie");
         let authorized = person.get(path_of(begun.header("location").expect("a location"))).await;

@@ -79,7 +79,7 @@ impl Sprites {
         socket.write_all(request.as_bytes()).await.expect("the order is sent");
         let mut answer = String::new();
         socket.read_to_string(&mut answer).await.expect("an answer");
-        assert!(answer.starts_with("HTTP/1.1 204"), "{order}: {answer}", order = body);
+        assert!(answer.starts_with("HTTP/1.1 204"), "{body}: {answer}");
     }
 }
 

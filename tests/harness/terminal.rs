@@ -32,7 +32,6 @@ pub struct Terminal {
     /// The code that the socket was closed with.
     pub closed: Option<u16>,
     socket: Option<Socket>,
-    attached: bool,
     key: String,
     typed: u32,
     unacknowledged: VecDeque<(u32, Vec<u8>)>,
@@ -65,7 +64,6 @@ impl Terminal {
             end: None,
             closed: None,
             socket: None,
-            attached: false,
             key: chance::word(),
             typed: 0,
             unacknowledged: VecDeque::new(),
@@ -76,7 +74,7 @@ impl Terminal {
     pub async fn connect(&mut self, world: &World, machine: &Machine, wake: bool) {
         let socket = stream(world, &machine.client, machine, &self.id, wake).await;
         self.socket = Some(socket.unwrap_or_else(|refused| panic!("terminal {}: {refused:?}", self.id)));
-        (self.attached, self.closed) = (false, None);
+        self.closed = None;
     }
 
     /// Connects again as soon as somebody answers.
@@ -84,7 +82,7 @@ impl Terminal {
         let connect = || async { stream(world, &machine.client, machine, &self.id, false).await.ok() };
         let socket = crate::until("the terminal connects again", patience, connect).await;
         self.socket = Some(socket);
-        (self.attached, self.closed) = (false, None);
+        self.closed = None;
     }
 
     /// Goes away without a word.
@@ -96,9 +94,8 @@ impl Terminal {
     pub async fn type_text(&mut self, text: &str) {
         self.typed += 1;
         self.unacknowledged.push_back((self.typed, text.as_bytes().to_vec()));
-        if self.attached {
-            self.send(&Frame::Input(self.typed, text.as_bytes())).await;
-        }
+        // Also to a machine that sleeps: it wakes it, and the shell gets it after the next `Ready`.
+        self.send(&Frame::Input(self.typed, text.as_bytes())).await;
     }
 
     /// Runs a command, and gives what it printed.
@@ -186,8 +183,6 @@ impl Terminal {
             Frame::Notice(notice) => {
                 if notice == Notice::Connected {
                     self.attach().await;
-                } else {
-                    self.attached = false;
                 }
                 self.notices.push(notice);
             }
@@ -195,7 +190,7 @@ impl Terminal {
                 if self.epoch == Some(ready.epoch) {
                     assert!(!ready.reset && ready.offset == self.offset, "{ready:?} for offset {}", self.offset);
                 }
-                (self.epoch, self.offset, self.attached) = (Some(ready.epoch), ready.offset, true);
+                (self.epoch, self.offset) = (Some(ready.epoch), ready.offset);
                 self.unacknowledged.retain(|(number, _)| *number > ready.input);
                 for (number, input) in self.unacknowledged.clone() {
                     self.send(&Frame::Input(number, &input)).await;

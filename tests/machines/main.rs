@@ -1,1 +1,26 @@
-//! x
+//! Machines with a real runtime behind them, through the front door: terminals, apps, sleep, deletion.
+//!
+//! One stack for all tests. Its sprites are frozen a second after nothing keeps them awake, and lose their memory
+//! twelve seconds later. Needs root, as `spritehost` does.
+
+mod admission;
+mod apps;
+mod deletion;
+mod eviction;
+mod sleep;
+mod stop;
+mod terminals;
+
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use snapvm_tests::World;
+use snapvm_tests::machines::{builder, shared};
+
+/// How long a frozen sprite keeps its memory: long enough to be woken from it on a busy computer.
+const COLD_AFTER: Duration = Duration::from_secs(12);
+
+fn world() -> &'static World {
+    static WORLD: OnceLock<World> = OnceLock::new();
+    shared(&WORLD, || builder().cold_after(COLD_AFTER))
+}

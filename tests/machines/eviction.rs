@@ -1,0 +1,74 @@
+//! An idle terminal keeps no object in memory: objects go after ten quiet seconds and come back with the next frame,
+//! and nobody at either end of their sockets notices.
+
+use std::path::Path;
+use std::time::Duration;
+
+use snapvm_tests::machines::Machine;
+use snapvm_tests::terminal::Terminal;
+use snapvm_tests::{PATIENCE, until};
+
+use crate::world;
+
+/// Longer than the runtime keeps a quiet object.
+const QUIET: Duration = Duration::from_secs(12);
+
+/// How often an object of this class has been constructed: its count in the files of the one that knows `id`. Read
+/// while the runtime writes them, so raw: of all the copies that pages and log hold, the newest has the highest number.
+fn constructions(class: &str, id: &str) -> u64 {
+    let mut highest = 0;
+    for entry in std::fs::read_dir(world().stack.dir.join("objects").join(class)).unwrap().flatten() {
+        let path = entry.path();
+        if path.extension().is_none_or(|extension| extension != "sqlite") {
+            continue;
+        }
+        let files = ["sqlite", "sqlite-wal"].map(|extension| std::fs::read(path.with_extension(extension)));
+        let bytes: Vec<u8> = files.into_iter().flatten().flatten().collect();
+        // Its own name is the first thing that either class writes down.
+        if contains(&bytes, format!("\"{id}\"").as_bytes()) {
+            highest = highest.max(highest_count(&bytes, &path));
+        }
+    }
+    highest
+}
+
+/// A row is `[type of the key][type of the value]key value`; the type of a text of n bytes is 13 + 2n.
+fn highest_count(bytes: &[u8], path: &Path) -> u64 {
+    const KEY: &[u8] = b"constructions";
+    let found = bytes.windows(KEY.len()).enumerate().filter(|(_, window)| *window == KEY);
+    let counts = found.filter_map(|(at, _)| {
+        let kind = usize::from(*bytes.get(at.checked_sub(1)?)?);
+        let length = kind.checked_sub(13)? / 2;
+        let value = bytes.get(at + KEY.len()..at + KEY.len() + length)?;
+        std::str::from_utf8(value).ok()?.parse().ok()
+    });
+    counts.max().unwrap_or_else(|| panic!("no count in {}", path.display()))
+}
+
+fn contains(bytes: &[u8], text: &[u8]) -> bool {
+    bytes.windows(text.len()).any(|window| window == text)
+}
+
+#[tokio::test]
+async fn quiet_objects_go_and_their_sockets_stay() {
+    let (_, machine) = Machine::running(world()).await;
+    let mut terminal = Terminal::start(world(), &machine).await;
+    let epoch = terminal.epoch;
+    for round in 1..=2 {
+        let before = [constructions("TerminalSession", &terminal.id), constructions("MachineGateway", &machine.id)];
+        assert!(before.iter().all(|count| *count > 0), "{before:?}");
+        let (offset, notices) = (terminal.offset, terminal.notices.len());
+        terminal.drain(QUIET).await;
+        assert!(terminal.is_open(), "the socket stays: {:?}", terminal.closed);
+        assert_eq!(terminal.offset, offset);
+        assert_eq!(terminal.run(&format!("echo round-{round}")).await, format!("round-{round}"));
+        // The agent tells the gateway of the activity, which brings that object back too.
+        let after = || async {
+            let after = [constructions("TerminalSession", &terminal.id), constructions("MachineGateway", &machine.id)];
+            (after[0] > before[0] && after[1] > before[1]).then_some(after)
+        };
+        let after = until("both objects are new", PATIENCE, after).await;
+        println!("constructions of terminal and gateway: {before:?}, after {QUIET:?} of quiet {after:?}");
+        assert_eq!((terminal.epoch, terminal.notices.len()), (epoch, notices), "nobody had to connect again");
+    }
+}
