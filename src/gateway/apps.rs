@@ -68,7 +68,8 @@ async fn pass(request: Request, env: &Env, config: &Config, app: &AppHost, navig
         account: admission.account,
     };
     let lease = lease(env, &resolved, navigates).await?;
-    let again = request.clone().ok().filter(|_| forward::may_repeat(&request));
+    // Only what brings no body: a copy of a body would be kept in memory for as long as the original is read.
+    let again = if forward::may_repeat(&request) { request.clone().ok() } else { None };
     match forward::send(request, env, &lease, &passenger).await? {
         Outcome::Answer(response) => Ok(response),
         Outcome::NotTaken => {
