@@ -38,7 +38,7 @@ pub enum Outcome {
 /// Whether a request may be sent a second time: it asks for something and brings nothing.
 #[must_use]
 pub fn may_repeat(request: &Request) -> bool {
-    matches!(request.method(), Method::Get | Method::Head | Method::Options)
+    matches!(request.method(), Method::Get | Method::Head | Method::Options) && request.inner().body().is_none()
 }
 
 /// Sends a request.
