@@ -4,7 +4,7 @@
 //! bundler) run only when Cargo's output differs from what they last saw.
 
 mod assets;
-mod check;
+pub(crate) mod check;
 pub(crate) mod stamp;
 mod wasm;
 

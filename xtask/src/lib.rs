@@ -1,6 +1,7 @@
 //! `SnapVM`'s tasks, as a library: `cargo xtask` is a thin program over it, and the integration tests start private
 //! stacks with [`stack`].
 
+pub mod bench;
 pub mod build;
 pub mod database;
 mod deploy;

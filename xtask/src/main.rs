@@ -24,6 +24,8 @@ Usage: cargo xtask COMMAND
   build [worker|agent|spritehost|console]…
                      build everything, or what is named
   build check        look at the built Worker: exported classes, size
+  bench first [--quick]
+                     measure what was built, beside what it is compared with (--quick: only whether it runs)
 
   db migrate --database-url URL [--app-password-env NAME] [--jobs-password-env NAME]
                      bring a database up to date (the command operators run)
@@ -74,6 +76,7 @@ async fn run() -> Result<ExitCode> {
             xtask::openapi::write_or_check(check_flag(parser)?)?;
             Ok(ExitCode::SUCCESS)
         }
+        Some("bench") => bench(parser).await,
         Some("db") => db(parser).await,
         Some("help") => {
             print!("{HELP}");
@@ -140,6 +143,19 @@ fn build(mut parser: lexopt::Parser) -> Result<ExitCode> {
         }
     }
     xtask::build::build(if targets.is_empty() { &ALL } else { &targets })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn bench(mut parser: lexopt::Parser) -> Result<ExitCode> {
+    let (mut name, mut quick) = (None, false);
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Long("quick") => quick = true,
+            Value(value) if name.is_none() => name = Some(value.to_string_lossy().into_owned()),
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    xtask::bench::bench(&name.context("which one: bench first?")?, quick).await?;
     Ok(ExitCode::SUCCESS)
 }
 
