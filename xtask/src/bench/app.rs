@@ -66,6 +66,8 @@ pub(super) async fn run(
         let before = Instant::now();
         until_answered(&mut gateway, &cookie).await?;
         times.push(before.elapsed());
+        let l = std::process::Command::new("sh").arg("-c").arg(format!("date -u +%T.%N; find {0}/spritehost/sprites/{1} -name 'snapvm-agent.log' | xargs tail -n 30; tail -5 {0}/spritehost.log; tail -20 {0}/workerd.log", stack.dir.display(), row(stack, person, machine).await?.sprite)).output()?;
+        eprintln!("TOOK {:?} {}", before.elapsed(), String::from_utf8_lossy(&l.stdout));
         until_state(person, machine, "running").await?;
     }
     report.add("cold wake to an app's first byte p50", "ms", times.quantile(0.5));
