@@ -45,7 +45,7 @@ const FULL: Sizes = Sizes {
     keys: 1000,
     bulk: 256_000_000,
     creates: 15,
-    wakes: 12,
+    wakes: 10,
     requests: 1000,
 };
 
