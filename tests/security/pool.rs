@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use snapvm_tests::chance::{Chance, cases};
-use snapvm_tests::{rows, world};
+use snapvm_tests::{rows, until, world};
 use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 use xtask::database::connect::connect;
@@ -68,19 +68,17 @@ async fn look(client: &Client, tenant: &Tenant, tenants: &[Tenant]) {
 /// Runs something slow, and has it ended from outside. Whether it ended by that.
 async fn interrupted(client: &Client, superuser: &Client, how: &str) -> bool {
     let row = client.query_typed("select pg_backend_pid()", &[]).await.unwrap();
-    let end = format!("select {how}({})", row[0].get::<_, i32>(0));
-    let slow = client.query_typed("select pg_sleep(5)", &[]);
-    // It may come before the statement does: then it is sent again.
+    let pid: i32 = row[0].get(0);
+    // Once, and only while it sleeps: a moment later the same server works for somebody else.
+    let end = format!(
+        "select count({how}(pid)) from pg_stat_activity where pid = {pid} and state = 'active' and wait_event = 'PgSleep'"
+    );
+    let slow = client.query_typed("select pg_sleep(9)", &[]);
     let ending = async {
-        loop {
-            superuser.batch_execute(&end).await.unwrap();
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+        let asleep = || async { (rows::value::<i64>(superuser, &end, &[]).await == 1).then_some(()) };
+        until("a statement that sleeps", Duration::from_secs(9), asleep).await;
     };
-    tokio::select! {
-        outcome = slow => outcome.is_err(),
-        () = ending => false,
-    }
+    futures::join!(slow, ending).0.is_err()
 }
 
 /// One transaction of some kind; gives the client for the next.
