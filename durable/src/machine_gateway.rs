@@ -15,6 +15,7 @@ mod control;
 mod effects;
 pub mod object;
 pub mod outside;
+mod reports;
 pub mod state;
 mod terminals;
 mod transitions;

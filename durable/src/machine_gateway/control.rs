@@ -8,6 +8,7 @@ use worker::{Request, Response, WebSocket, WebSocketPair};
 
 use super::object::Gateway;
 use super::outside::Outside;
+use super::reports::Report;
 use super::state::Event;
 use crate::dial::{Binding, Dial, LIFETIME_MS};
 use crate::terminal_session::command::Command as TerminalCommand;
@@ -126,12 +127,7 @@ impl<O: Outside> Gateway<O> {
             ToObject::Idle { seconds } => Event::Idle { seconds },
             ToObject::SleepReady { sleep } => Event::SleepReady { sleep },
             ToObject::Tasks { names } => Event::Tasks { names },
-            ToObject::Service(status) => {
-                if let Err(failure) = self.0.outside.save_service(machine, &status).await {
-                    self.0.outside.log(&format!("machine {machine}: service {}: {failure}", status.name));
-                }
-                return Ok(());
-            }
+            ToObject::Service(status) => return self.report(machine, Report::Service(status)).await,
             ToObject::TerminalStarted(status) => {
                 self.mark_started(status.session);
                 return Ok(());
@@ -142,10 +138,7 @@ impl<O: Outside> Gateway<O> {
                 return Ok(());
             }
             ToObject::TerminalEnded { session, end } => {
-                let ending = serde_json::to_string(&end)?;
-                if let Err(failure) = self.0.outside.save_terminal_end(machine, session, &ending).await {
-                    self.0.outside.log(&format!("terminal {session}: {failure}"));
-                }
+                self.report(machine, Report::Ended(session, end)).await?;
                 let _ = self.0.outside.tell_terminal(session, &TerminalCommand::Ended { end }).await;
                 self.drop_terminal(session);
                 return Ok(());
@@ -209,7 +202,7 @@ impl<O: Outside> Gateway<O> {
         let _ = self.apply(Event::Hello).await;
         self.0.outside.log(&format!("machine {machine}: agent connected ({woke:?})"));
         for status in services {
-            let _ = self.0.outside.save_service(machine, status).await;
+            self.report(machine, Report::Service(status.clone())).await?;
         }
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! Carrying out what the state machine decides.
 
+use snapvm_protocol::lifecycle::MachineState as State;
 use snapvm_protocol::terminal::Notice;
 use snapvm_protocol::tickets::Purpose;
 
@@ -25,6 +26,11 @@ impl<O: Outside> Gateway<O> {
         self.arm().await;
         for effect in effects {
             self.carry_out(effect).await;
+        }
+        // It was found asleep while somebody waited for it: whoever counted on its agent's return needs a wake now.
+        let asleep = self.0.cache.borrow().as_ref().is_some_and(|cache| cache.machine.state == State::Hibernated);
+        if asleep && !self.0.waiters.borrow().is_empty() {
+            return Box::pin(self.apply(Event::Wanted)).await;
         }
         Ok(())
     }
@@ -104,6 +110,9 @@ impl<O: Outside> Gateway<O> {
                         break;
                     }
                 }
+            }
+            if let Some(record) = gateway.record().filter(|_| !failed) {
+                failed = !gateway.write_reports(record.machine).await;
             }
             gateway.0.saving.set(false);
             let event = if failed { Event::SaveFailed } else { Event::Saved };

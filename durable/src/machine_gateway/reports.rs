@@ -1,0 +1,77 @@
+//! What the agent reports once: how a shell ended, what a service is doing. It is in SQLite until Postgres has it, so
+//! that a database that is away costs a delay and nothing else.
+
+use serde::{Deserialize, Serialize};
+use snapvm_protocol::agent::TerminalEnd;
+use snapvm_protocol::ids::{MachineId, TerminalId};
+use snapvm_protocol::services::ServiceStatus;
+
+use super::object::Gateway;
+use super::outside::{Failure, Outside};
+use super::state::Event;
+
+const KIND: &str = "report";
+
+/// A report that Postgres may lack.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Report {
+    /// A service changed.
+    Service(ServiceStatus),
+    /// A shell ended.
+    Ended(TerminalId, TerminalEnd),
+}
+
+impl Report {
+    /// A newer report of the same thing takes an older one's place.
+    fn id(&self) -> String {
+        match self {
+            Self::Service(status) => format!("service {}", status.name),
+            Self::Ended(session, _) => format!("terminal {session}"),
+        }
+    }
+}
+
+impl<O: Outside> Gateway<O> {
+    /// Takes a report, and writes it; should that fail, the alarm's next save tries again.
+    pub(super) async fn report(&self, machine: MachineId, report: Report) -> worker::Result<()> {
+        self.0.memory.put_item(KIND, &report.id(), &report)?;
+        if !self.write_report(machine, &report).await {
+            let _ = self.apply(Event::SaveFailed).await;
+        }
+        Ok(())
+    }
+
+    /// Writes every report that Postgres lacks; false when there are some left.
+    pub(super) async fn write_reports(&self, machine: MachineId) -> bool {
+        for report in self.0.memory.items::<Report>(KIND).unwrap_or_default() {
+            if !self.write_report(machine, &report).await {
+                return false;
+            }
+        }
+        true
+    }
+
+    async fn write_report(&self, machine: MachineId, report: &Report) -> bool {
+        let written = match report {
+            Report::Service(status) => self.0.outside.save_service(machine, status).await,
+            Report::Ended(session, end) => {
+                let ending = serde_json::to_string(end).unwrap_or_default();
+                self.0.outside.save_terminal_end(machine, *session, &ending).await
+            }
+        };
+        match written {
+            // The record of a machine, a service or a session that is gone needs no report.
+            Ok(()) | Err(Failure::NoMachine | Failure::Deleting) => {}
+            Err(failure) => {
+                self.0.outside.log(&format!("machine {machine}: {}: {failure}", report.id()));
+                return false;
+            }
+        }
+        // A newer one may have come during the await.
+        let id = report.id();
+        if self.0.memory.item(KIND, &id).ok().flatten().as_ref() == Some(report) {
+            let _ = self.0.memory.remove_item(KIND, &id);
+        }
+        true
+    }
+}
