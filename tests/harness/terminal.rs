@@ -29,6 +29,8 @@ pub struct Terminal {
     pub notices: Vec<Notice>,
     /// How the shell ended, and how much output there was before.
     pub end: Option<(TerminalEnd, usize)>,
+    /// How often it has been let in.
+    pub attached: u32,
     /// The code that the socket was closed with.
     pub closed: Option<u16>,
     socket: Option<Socket>,
@@ -62,6 +64,7 @@ impl Terminal {
             output: Vec::new(),
             notices: Vec::new(),
             end: None,
+            attached: 0,
             closed: None,
             socket: None,
             key: chance::word(),
@@ -101,12 +104,15 @@ impl Terminal {
     /// Runs a command, and gives what it printed.
     pub async fn run(&mut self, command: &str) -> String {
         let before = self.output.len();
-        // The shell's echo of the line has the two halves of each mark apart.
-        self.type_text(&format!("printf '%s%s\\n' be gun; {command}; printf '\\n%s%s\\n' do ne\r")).await;
-        self.until("a command's end", |terminal| find(&terminal.output[before..], b"\ndone\r").is_some()).await;
+        // The shell's echo of the line has the two halves of each mark apart; another tab's commands have other marks.
+        let tag = format!("{}{}", self.key, self.typed);
+        self.type_text(&format!("printf '%s%s\\n' B {tag}; {command}; printf '\\n%s%s\\n' D {tag}\r")).await;
+        let (begin, end) = (format!("B{tag}\r\n"), format!("\r\nD{tag}\r"));
+        self.until("a command's end", |terminal| find(&terminal.output[before..], end.as_bytes()).is_some()).await;
         let text = String::from_utf8_lossy(&self.output[before..]).into_owned();
-        let (_, rest) = text.split_once("begun\r\n").unwrap_or_else(|| panic!("{text:?}"));
-        let (printed, _) = rest.split_once("\r\ndone\r").unwrap_or_else(|| panic!("{text:?}"));
+        let (_, rest) = text.split_once(&begin).unwrap_or_else(|| panic!("{text:?}"));
+        // A command that prints nothing has no line of its own before the mark.
+        let (printed, _) = rest.split_once(&end).or(rest.split_once(&end[2..])).unwrap_or_else(|| panic!("{text:?}"));
         printed.trim_end().to_owned()
     }
 
@@ -190,6 +196,7 @@ impl Terminal {
                 if self.epoch == Some(ready.epoch) {
                     assert!(!ready.reset && ready.offset == self.offset, "{ready:?} for offset {}", self.offset);
                 }
+                self.attached += 1;
                 (self.epoch, self.offset) = (Some(ready.epoch), ready.offset);
                 self.unacknowledged.retain(|(number, _)| *number > ready.input);
                 for (number, input) in self.unacknowledged.clone() {

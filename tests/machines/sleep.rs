@@ -73,7 +73,7 @@ async fn a_hibernated_machine_stands_still_until_somebody_needs_it() {
     let kinds: Vec<&str> =
         events["events"].as_array().unwrap().iter().map(|event| event["kind"].as_str().unwrap()).collect();
     for kind in ["hibernating", "hibernated", "waking", "running"] {
-        assert_eq!(kinds.iter().filter(|other| **other == kind).count() >= 3, true, "{kind}: {kinds:?}");
+        assert!(kinds.iter().filter(|other| **other == kind).count() >= 3, "{kind}: {kinds:?}");
     }
 }
 
@@ -87,7 +87,8 @@ async fn a_machine_without_its_memory_has_its_files_and_services() {
     terminal.run("echo kept > file").await;
     let word = sleeper(&mut terminal).await;
     hibernate(&machine, &mut terminal).await;
-    let cold = || async { (world().sprites().status(&machine.sprite()).await.as_deref() == Some("cold")).then_some(()) };
+    let cold =
+        || async { (world().sprites().status(&machine.sprite()).await.as_deref() == Some("cold")).then_some(()) };
     until("the sprite is cold", PATIENCE, cold).await;
     assert_eq!(processes(&word), [0_u32; 0]);
 

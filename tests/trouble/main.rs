@@ -1,1 +1,20 @@
-//! x
+//! Trouble: what breaks, lies or attacks, and that each has a defined answer, nothing hangs, and nothing that was
+//! acknowledged is lost. Tests that kill a part have a stack of their own; the others share one.
+
+mod agent;
+mod control_plane;
+mod dial;
+mod frames;
+mod isolation;
+mod provisioning;
+mod runtime;
+
+use std::sync::OnceLock;
+
+use snapvm_tests::World;
+use snapvm_tests::machines::{builder, shared};
+
+fn world() -> &'static World {
+    static WORLD: OnceLock<World> = OnceLock::new();
+    shared(&WORLD, builder)
+}

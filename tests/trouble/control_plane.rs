@@ -1,0 +1,90 @@
+//! The control plane breaks under a terminal in which somebody types: the Worker with all its objects, the database.
+
+use std::time::Duration;
+
+use serde_json::json;
+use snapvm_tests::machines::{Machine, builder};
+use snapvm_tests::terminal::Terminal;
+use snapvm_tests::{World, until};
+use tokio::time::Instant;
+
+/// From the Worker's return to the same shell.
+const BACK: Duration = Duration::from_secs(5);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_killed_worker_costs_neither_the_shell_nor_a_key() {
+    let world = World::start(builder().faults(true)).await;
+    let (_, machine) = Machine::running(&world).await;
+    let mut terminal = Terminal::start(&world, &machine).await;
+    let (epoch, shell) = (terminal.epoch, terminal.run("echo $$").await);
+    // A program that keeps every line that it is given; their echo is output that goes on meanwhile.
+    terminal.type_text("echo reads-$((1+1)); cat > typed\r").await;
+    terminal.until_text("reads-2").await;
+    let worker = world.stack.worker().unwrap();
+    // No wake request gets through: the agent has to come back by itself.
+    world.sprites().fail("url", "before", 10_000, json!({"status": 500})).await;
+    let mut lines = 0;
+    for round in 1..=3 {
+        for _ in 0..40 {
+            lines += 1;
+            terminal.type_text(&format!("line {lines}\r")).await;
+            if lines % 40 == 20 {
+                worker.kill().await;
+            }
+        }
+        terminal.until("the socket is gone", |terminal| !terminal.is_open()).await;
+        worker.start().await.unwrap();
+        let up = Instant::now();
+        terminal.reconnect(&world, &machine, BACK).await;
+        terminal.until_within("the same shell", BACK, |terminal| terminal.attached == round + 1).await;
+        println!("round {round}: the same shell {:?} after the Worker is up", up.elapsed());
+        assert!(up.elapsed() < BACK);
+        assert_eq!(terminal.epoch, epoch);
+        terminal.until("every key is taken", Terminal::is_acknowledged).await;
+    }
+    terminal.type_text("\u{4}").await;
+    assert_eq!(terminal.run("echo $$").await, shell);
+    let wanted: String = (1..=lines).map(|number| format!("line {number}\r\n")).collect::<Vec<_>>().concat();
+    assert_eq!(terminal.run("cat typed").await + "\r\n", wanted);
+    assert_eq!(machine.record().await["state"], "running");
+    world.sprites().stop_failing().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_the_database_terminals_go_on_and_nothing_is_forgotten() {
+    let world = World::start(builder()).await;
+    let (org, machine) = Machine::running(&world).await;
+    let other = Machine::create(&org, "other").await;
+    other.until("running").await;
+    let mut terminal = Terminal::start(&world, &machine).await;
+    let mut ending = Terminal::start(&world, &machine).await;
+    // Test databases acknowledge before they write, so a kill may lose the last moment.
+    let superuser = world.superuser().await;
+    superuser.batch_execute("checkpoint").await.unwrap();
+    drop(superuser);
+    // A machine goes to sleep while the database is away: its new state cannot be written yet.
+    other.order("hibernate").await;
+    world.stack.postgres.kill().await;
+    let away = || async {
+        let answer = machine.client.get(&machine.path).await;
+        (answer.status == 503).then_some(answer)
+    };
+    let refused = until("the API says so", Duration::from_secs(21), away).await;
+    refused.problem(503, "database_unavailable");
+    assert!(refused.header("retry-after").is_some(), "{refused:?}");
+    assert_eq!(terminal.run("echo on-$((1+1))").await, "on-2");
+    let asleep = || async { (world.sprites().status(&other.sprite()).await.as_deref() == Some("warm")).then_some(()) };
+    until("the other machine sleeps", Duration::from_secs(15), asleep).await;
+    ending.type_text("exit 7\r").await;
+    ending.until("its end", |ending| ending.end.is_some()).await;
+
+    world.stack.postgres.start().await.unwrap();
+    let back = || async { (machine.client.get(&machine.path).await.status == 200).then_some(()) };
+    until("the API is back", Duration::from_secs(30), back).await;
+    other.until("hibernated").await;
+    assert_eq!(terminal.run("echo still-$((1+1))").await, "still-2");
+    assert_eq!(terminal.attached, 1, "nobody had to connect again");
+    let ended = || async { Some(machine.listed(&ending.id).await).filter(|listed| !listed["ended_at"].is_null()) };
+    let listed = until("the shell's end is written", Duration::from_secs(30), ended).await;
+    assert_eq!(listed["end"], json!({"by": "exit", "code": 7}));
+}
