@@ -24,6 +24,9 @@ use crate::stack::Stack;
 use crate::{paths, progress};
 use report::Report;
 
+/// Load average of a machine that does nothing else.
+const IDLE: f64 = 1.0;
+
 /// How much of everything.
 struct Sizes {
     list_requests: usize,
@@ -72,7 +75,8 @@ pub async fn bench(name: &str, quick: bool) -> Result<()> {
     }
     let sizes = if quick { QUICK } else { FULL };
     let mut report = Report::new("first")?;
-    report.add("load average before (1 min)", "", load_average()?);
+    let busy = load_average()?;
+    report.add("load average before (1 min)", "", busy);
     let stack = Stack::builder()
         .spritehost(true)
         .warm_after(Duration::from_secs(1))
@@ -90,6 +94,9 @@ pub async fn bench(name: &str, quick: bool) -> Result<()> {
     report.add("load average after (1 min)", "", load_average()?);
     let path = report.write()?;
     println!("{}", report.table());
+    if busy > IDLE {
+        progress::say(&format!("other work kept this machine busy (load {busy}): measure again when it is idle"));
+    }
     progress::say(&format!("{} is written", path.display()));
     outcome
 }
