@@ -124,7 +124,7 @@ pub const POLICY: &[Rule] = &[
     writes("terminals_delete", Org(Member)),
     // Viewers watch; who may type is in the answer.
     reads("terminals_stream", Org(Viewer)),
-    // The handshake that lets a browser into a private app. A session only: a token has no browser.
+    // The handshake that lets a browser into a private app; its route looks at the session cookie only.
     reads("apps_authorize", Org(Viewer)),
 ];
 

@@ -163,8 +163,7 @@ fn template() -> Result<PathBuf> {
 
 /// Settings that belong to one stack; the file is written again at every start.
 fn write_configuration(options: &PostgresOptions<'_>) -> Result<()> {
-    let durability =
-        if options.durable { "" } else { "fsync = off\nsynchronous_commit = off\nfull_page_writes = off\n" };
+    let durability = if options.durable { "" } else { "fsync = off\nfull_page_writes = off\n" };
     let text = format!(
         "# Written by xtask at every start.\n\
          listen_addresses = '127.0.0.1'\n\
