@@ -27,7 +27,8 @@ function pages(org) {
   const table = (name) => (page) => page.getByRole("table", { name });
   return [
     ["machines", `${at}/machines`, table("Machines")],
-    ["create", `${at}/machines?create=true`, (page) => page.getByRole("combobox", { name: "Runtime" })],
+    // Whoever follows a link to it types the name at once.
+    ["create", `${at}/machines?create=true`, (page) => page.getByLabel("Name").and(page.locator(":focus"))],
     ["members", `${at}/members`, table("Members")],
     ["audit", `${at}/audit`, table("Audit log")],
     ["account", "/account", table("API tokens")],

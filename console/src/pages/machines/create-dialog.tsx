@@ -77,6 +77,8 @@ function Form({ org, machines, onClose, offer, apps }: Props & { offer: Offer; a
           label="Name"
           required
           data-autofocus
+          // Also when the form comes later than the dialog, which waits for what is offered.
+          autoFocus
           value={name}
           onChange={(event) => setName(event.currentTarget.value)}
           error={refused ?? answered}

@@ -61,6 +61,7 @@ export function Tokens() {
                   <Badge
                     size="sm"
                     radius="sm"
+                    miw="max-content"
                     variant="light"
                     color={token.scope === "write" ? "orange" : "gray"}
                   >
