@@ -53,6 +53,8 @@ pub struct Agent {
     pub admission: RefCell<Admission>,
     /// Awake, preparing to sleep, asleep.
     pub phase: RefCell<Phase>,
+    /// When it was last woken from a sleep or a boot, in milliseconds of the boot clock.
+    pub woken_at: Cell<Option<u64>>,
     /// Whether anything happens.
     pub meter: RefCell<Meter>,
     /// The control socket.
@@ -158,7 +160,9 @@ impl Agent {
             timings,
             dialer: Dialer::new(origin)?,
             admission: RefCell::new(Admission::new(machine, generation, platform)),
-            phase: RefCell::new(Phase::Awake),
+            // A lease from before this boot may still be around: whoever holds it has to ask for a wake first.
+            phase: RefCell::new(Phase::Asleep),
+            woken_at: Cell::new(None),
             meter: RefCell::new(Meter::new(Reading::take().boot)),
             link: Link::new(wakes),
             connections: Connections::default(),
@@ -191,6 +195,9 @@ impl Agent {
             (true, true) => WokeBy::Thaw,
             (true, false) => WokeBy::Redial,
         };
+        if by != WokeBy::Redial {
+            self.woken_at.set(Some(Reading::take().boot));
+        }
         crate::sleep::woken(self);
         self.meter.borrow_mut().woken(Reading::take().boot);
         let agent = Rc::clone(self);

@@ -31,6 +31,11 @@ use crate::http::{Body, closing, one_ticket, said};
 use connections::Tag;
 use flow::Flow;
 
+/// How long after a wake a port that refuses may belong to a service that is starting.
+const STARTING_MS: u64 = 10_000;
+/// How soon it is tried again.
+const STARTING_RETRY_MS: u64 = 20;
+
 /// Why an app request got no answer of its app.
 #[derive(Debug, thiserror::Error)]
 enum IngressError {
@@ -109,7 +114,7 @@ async fn exchange(
     tag: Tag,
 ) -> Result<Response<Body>, IngressError> {
     let websocket = filter::is_websocket(request.headers());
-    let stream = connect(port).await?;
+    let stream = connect_patiently(agent, port).await?;
     let _ = stream.set_nodelay(true);
     let (mut sender, connection) = hyper::client::conn::http1::Builder::new()
         .handshake::<_, Body>(TokioIo::new(stream))
@@ -156,6 +161,22 @@ async fn exchange(
     *answer.headers_mut() = filter::response(&parts.headers, switches);
     answer.headers_mut().insert(AGENT_MARK, HeaderValue::from_static("app"));
     Ok(answer)
+}
+
+/// A service that the wake is just starting does not listen yet: for a while after one, its visitors wait for it.
+async fn connect_patiently(agent: &Rc<Agent>, port: u16) -> Result<TcpStream, IngressError> {
+    loop {
+        match connect(port).await {
+            Err(IngressError::Nothing(_)) if is_starting(agent) => {
+                tokio::time::sleep(std::time::Duration::from_millis(STARTING_RETRY_MS)).await;
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
+fn is_starting(agent: &Rc<Agent>) -> bool {
+    agent.woken_at.get().is_some_and(|at| Reading::take().boot < at + STARTING_MS)
 }
 
 async fn connect(port: u16) -> Result<TcpStream, IngressError> {

@@ -12,9 +12,11 @@ language plpgsql volatile security invoker set search_path = '' as $$
 begin
   select * into status, body from authz.enter('members_list', p_credential, p_request, p_org);
   if status = 200 then
-    body := (select json_build_object('members', coalesce(json_agg(api.member_json(m)
+    -- One join in place of member_json for each row; machines_list says why.
+    body := (select json_build_object('members', coalesce(json_agg(json_build_object('account_id', m.account_id,
+          'email', a.email, 'name', a.name, 'role', m.role, 'created_at', authz.iso(m.created_at))
         order by authz.rank_of(m.role) desc, m.account_id), '[]'))
-      from app.membership m where m.org_id = authz.org_id())::text;
+      from app.membership m join app.account a on a.id = m.account_id where m.org_id = authz.org_id())::text;
   end if;
 end $$;
 

@@ -208,10 +208,8 @@ await script("story", async ({ person, step }) => {
   await step("opens the service's URL: the machine wakes and the service runs", async () => {
     const tab = await ada.context.newPage();
     await tab.goto(appUrl(org, MACHINE, 3001), { timeout: 60_000 });
-    // The machine may be faster than the service: a person reloads then.
-    const hello = tab.getByRole("link", { name: "hello.txt" });
-    const listed = async () => (await hello.isVisible()) || (await tab.reload(), hello.isVisible());
-    await until("the service answers", listed);
+    // Nobody reloads: a page that says "waking up" goes on by itself, and the request waits for the service.
+    await tab.getByRole("link", { name: "hello.txt" }).waitFor({ timeout: 30_000 });
     await tab.close();
     await untilState(page, "Running");
     await untilService(page, "web", "Running");

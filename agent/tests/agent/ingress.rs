@@ -292,3 +292,37 @@ async fn without_a_control_socket_apps_are_refused_after_a_while() {
     control.welcome(crate::support::origin::welcome()).await;
     soon("apps are back", async { while app(world.address, port, "/", 1).await.status != 200 {} }).await;
 }
+
+#[tokio::test]
+async fn a_fresh_boot_serves_no_app_before_its_wake() {
+    let mut world = World::new().await;
+    let port = apps::start().await;
+    // A lease of before the boot is still good; its holder must be sent for a wake all the same.
+    let answer = app(world.address, port, "/", 1).await;
+    assert_eq!((answer.status, answer.mark()), (410, Some("agent")));
+    let _control = world.control().await;
+    assert_eq!(app(world.address, port, "/", 1).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_visitor_waits_for_an_app_that_is_starting() {
+    let mut world = World::new().await;
+    let _control = world.control().await;
+    let reserved = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = reserved.local_addr().unwrap();
+    drop(reserved);
+    let visitor = tokio::spawn(app_at(world.address, address.port()));
+    // Refused at least once before it listens.
+    let refused = tokio::net::TcpStream::connect(address).await;
+    assert!(refused.is_err());
+    let listener = tokio::net::TcpListener::bind(address).await.unwrap();
+    let (mut stream, _) = soon("the visitor's request", listener.accept()).await.unwrap();
+    let mut head = [0; 1024];
+    assert!(stream.read(&mut head).await.unwrap() > 0);
+    stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi").await.unwrap();
+    assert_eq!(soon("the answer", visitor).await.unwrap(), 200);
+}
+
+async fn app_at(agent: std::net::SocketAddr, port: u16) -> u16 {
+    app(agent, port, "/", 1).await.status
+}
