@@ -227,3 +227,13 @@ fn a_foreign_task_that_prevents_the_pause_is_named() {
     machine.on(Event::Looked { status: Some(SpriteStatus::Cold) }, 7).unwrap();
     assert_eq!((machine.state, machine.sleep.map(|sleep| sleep.kind)), (State::Stopped, None::<SleepKind>));
 }
+
+/// Found by the model: the agent dialled while the answer to its provisioning was still under way.
+#[test]
+fn an_agent_that_speaks_has_been_delivered() {
+    let mut machine = machine(State::Creating);
+    machine.on(Event::Hello, 0).unwrap();
+    machine.on(Event::Lost, 0).unwrap();
+    let effects = machine.on(Event::Looked { status: Some(SpriteStatus::Running) }, 0).unwrap();
+    assert_eq!((machine.provisioned, effects), (true, vec![Effect::Work(Work::Wake)]));
+}

@@ -276,6 +276,8 @@ fn delete(machine: &mut Machine, actor: Option<String>, now: u64) -> Vec<Effect>
 
 fn hello(machine: &mut Machine, now: u64) -> Vec<Effect> {
     machine.connected = true;
+    // An agent that speaks has been delivered, whatever became of the answer that would have said so.
+    machine.provisioned = true;
     match machine.state {
         State::Running => {
             machine.alarm_ms = machine.unsaved.then_some(machine.alarm_ms).flatten();
