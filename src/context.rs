@@ -99,18 +99,7 @@ impl Call {
     /// # Errors
     /// See [`Database`].
     pub async fn run(&self, arguments: Vec<Argument>) -> Result<Reply, Error> {
-        self.run_as(self.operation, arguments).await
-    }
-
-    /// Runs a function that takes the caller's credential first.
-    ///
-    /// # Errors
-    /// See [`Database`].
-    pub async fn run_as(&self, name: &'static str, arguments: Vec<Argument>) -> Result<Reply, Error> {
-        let credential = self.credential.as_ref().map(Credential::as_context);
-        let mut all = vec![Argument::Text(credential), self.request_context().into()];
-        all.extend(arguments);
-        Database::connect(&self.env).await?.call(Operation { name, arguments: all }).await
+        self.ask(self.operation, vec![], arguments).await
     }
 
     /// Runs a function of several operations, which takes the operation's id before the credential.
@@ -118,10 +107,16 @@ impl Call {
     /// # Errors
     /// See [`Database`].
     pub async fn run_command(&self, name: &'static str, arguments: Vec<Argument>) -> Result<Reply, Error> {
+        self.ask(name, vec![self.operation.into()], arguments).await
+    }
+
+    /// Calls a function with who asks, and for what, in front of its own arguments.
+    async fn ask(&self, name: &'static str, first: Vec<Argument>, rest: Vec<Argument>) -> Result<Reply, Error> {
         let credential = self.credential.as_ref().map(Credential::as_context);
-        let mut all = vec![self.operation.into(), Argument::Text(credential), self.request_context().into()];
-        all.extend(arguments);
-        Database::connect(&self.env).await?.call(Operation { name, arguments: all }).await
+        let mut arguments = first;
+        arguments.extend([Argument::Text(credential), self.request_context().into()]);
+        arguments.extend(rest);
+        Database::connect(&self.env).await?.call(Operation { name, arguments }).await
     }
 }
 

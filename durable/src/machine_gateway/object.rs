@@ -88,7 +88,6 @@ impl<O: Outside> Gateway<O> {
                 let Ok(machine) = machine.parse() else { return Response::error("not a machine", 404) };
                 self.accept_control(machine, &request).await
             }
-            [_, "constructions"] => Response::from_json(&self.0.memory.get::<u64>("constructions")?),
             _ => Response::error("not found", 404),
         }
     }

@@ -101,7 +101,6 @@ impl<O: Outside> Session<O> {
                 self.command(request.json().await?).await?;
                 Response::ok("")
             }
-            ["constructions"] => Response::from_json(&self.0.memory.get::<u64>("constructions")?),
             _ => Response::error("not found", 404),
         }
     }
