@@ -30,6 +30,25 @@ pub const RING_BYTES: usize = 2 * 1024 * 1024;
 pub const WINDOW_BYTES: u64 = 512 * 1024;
 /// Columns and rows that a size is clamped to.
 pub const SIZE_MAX: u16 = 1000;
+/// Longest snapshot, in bytes: a screen, its scrollback and its modes. Oldest lines are dropped first.
+pub const SNAPSHOT_MAX: usize = 1024 * 1024;
+/// Longest kept screen, in bytes: what the object holds for those who look at a machine that sleeps.
+pub const KEPT_MAX: usize = 256 * 1024;
+/// Most bytes of a snapshot or kept screen in one frame.
+pub const PART_MAX: usize = 32 * 1024;
+
+/// What a client does with output.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Follow {
+    /// Keeps every byte: it gets exactly what the shell wrote, from its offset or from the oldest byte that is left.
+    #[default]
+    Bytes,
+    /// Feeds an emulator. Where bytes are gone, where it is new, and where it is too far behind, it gets a snapshot.
+    /// Queries in output of before [`Ready::live`], and while another client owns the size, have their last byte
+    /// replaced by CAN (0x18), so that its emulator does not answer them; offsets stay.
+    Screen,
+}
 
 /// A client's wish to follow a session.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,6 +65,9 @@ pub struct Attach {
     /// The next offset it wants; without an epoch it means nothing.
     #[serde(default)]
     pub offset: Option<u64>,
+    /// What it does with output.
+    #[serde(default)]
+    pub follow: Follow,
 }
 
 /// The answer to [`Attach`].
@@ -59,6 +81,13 @@ pub struct Ready {
     pub input: u32,
     /// Whether the client must clear its screen first: the epoch is new to it, or its offset is gone.
     pub reset: bool,
+    /// The stream's end when this was said: output before it is history, from it on it is live.
+    pub live: u64,
+    /// A snapshot follows, before any output; it stands for everything before `offset`.
+    #[serde(default)]
+    pub snapshot: Option<SnapshotHead>,
+    /// Whether the terminal has the size that this client asked for because it typed or sized last.
+    pub owner: bool,
     /// The terminal's width.
     pub columns: u16,
     /// The terminal's height.
@@ -66,6 +95,50 @@ pub struct Ready {
     /// How the shell ended, where it has.
     #[serde(default)]
     pub end: Option<TerminalEnd>,
+}
+
+/// A snapshot to come, in frames of [`Frame::SnapshotPart`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SnapshotHead {
+    /// Its length, at most [`SNAPSHOT_MAX`].
+    pub bytes: u32,
+    /// Lines of scrollback that were left out, oldest first, to keep it that short.
+    pub dropped_lines: u32,
+}
+
+/// The last screen of a session, kept by the object to be looked at without waking the machine. Its bytes follow in
+/// frames of [`Frame::KeptPart`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptHead {
+    /// The shell it is of.
+    pub epoch: u64,
+    /// The offset that it stands for: output continues there if the shell lives.
+    pub offset: u64,
+    /// Its width.
+    pub columns: u16,
+    /// Its height.
+    pub rows: u16,
+    /// The shell's working directory then.
+    #[serde(default)]
+    pub directory: Option<String>,
+    /// Its length, at most [`KEPT_MAX`].
+    pub bytes: u32,
+    /// When the object took it, Unix ms; absent from the agent, whose clock means nothing.
+    #[serde(default)]
+    pub at_ms: Option<u64>,
+}
+
+/// Somebody who has a session open.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Person {
+    /// Their account's name.
+    pub name: String,
+    /// Whether they may type.
+    pub write: bool,
+    /// How many windows they have it open in.
+    pub windows: u32,
+    /// Whether the client that is told is one of them.
+    pub you: bool,
 }
 
 /// What the object tells a client on its own.
@@ -80,6 +153,11 @@ pub enum Notice {
     Asleep,
     /// The machine goes to sleep.
     Sleeping,
+    /// Who has the session open; told when it changes, to everybody.
+    People {
+        /// All of them, at most 50.
+        people: Vec<Person>,
+    },
     /// The machine cannot be woken.
     Failed {
         /// A sentence for people.
@@ -118,10 +196,16 @@ pub enum Frame<'a> {
     Truncated(u64, u64),
     /// 0x15 agent → client: the shell ended; its last output was before.
     End(TerminalEnd),
-    /// 0x16 agent → client: the terminal's size now.
-    Size(u16, u16),
+    /// 0x16 agent → client: the terminal's columns and rows now, and whether this client owns them.
+    Size(u16, u16, bool),
+    /// 0x17 agent → client: position of the first byte in the snapshot, and bytes.
+    SnapshotPart(u32, &'a [u8]),
     /// 0x21 object → client.
     Notice(Notice),
+    /// 0x22 agent → object, with client id 0; object → client while the agent is not there.
+    Kept(KeptHead),
+    /// 0x23 in both directions: position of the first byte in the kept screen, and bytes.
+    KeptPart(u32, &'a [u8]),
     /// 0x31 object → agent, with the client's id in front: a client is there.
     Joined(ClientMode),
     /// 0x32 object → agent, with the client's id in front: it is gone.
@@ -183,8 +267,21 @@ impl<'a> Frame<'a> {
                 Self::Truncated(u64::from_be_bytes(from), u64::from_be_bytes(whole(to)?))
             }
             0x15 => Self::End(json(payload)?),
-            0x16 => size(payload).map(|(columns, rows)| Self::Size(columns, rows))?,
+            0x16 => {
+                let (owner, size_bytes) = payload.split_last().ok_or(InvalidFrame::Short)?;
+                let (columns, rows) = size(size_bytes)?;
+                Self::Size(columns, rows, flag(*owner)?)
+            }
+            0x17 => part(payload, SNAPSHOT_MAX).map(|(position, bytes)| Self::SnapshotPart(position, bytes))?,
             0x21 => Self::Notice(json(payload)?),
+            0x22 => {
+                let head: KeptHead = json(payload)?;
+                if usize::try_from(head.bytes).map_or(true, |bytes| bytes > KEPT_MAX) {
+                    return Err(InvalidFrame::TooLong);
+                }
+                Self::Kept(head)
+            }
+            0x23 => part(payload, KEPT_MAX).map(|(position, bytes)| Self::KeptPart(position, bytes))?,
             0x31 => Self::Joined(json(payload)?),
             0x32 if payload.is_empty() => Self::Left,
             0x32 => return Err(InvalidFrame::Payload),
@@ -204,8 +301,13 @@ impl<'a> Frame<'a> {
             Self::InputAcknowledge(number) => put(out, 0x13, &[&number.to_be_bytes()]),
             Self::Truncated(from, to) => put(out, 0x14, &[&from.to_be_bytes(), &to.to_be_bytes()]),
             Self::End(end) => put_json(out, 0x15, end),
-            Self::Size(columns, rows) => put(out, 0x16, &[&columns.to_be_bytes(), &rows.to_be_bytes()]),
+            Self::Size(columns, rows, owner) => {
+                put(out, 0x16, &[&columns.to_be_bytes(), &rows.to_be_bytes(), &[u8::from(*owner)]]);
+            }
+            Self::SnapshotPart(position, bytes) => put(out, 0x17, &[&position.to_be_bytes(), bytes]),
             Self::Notice(notice) => put_json(out, 0x21, notice),
+            Self::Kept(head) => put_json(out, 0x22, head),
+            Self::KeptPart(position, bytes) => put(out, 0x23, &[&position.to_be_bytes(), bytes]),
             Self::Joined(mode) => put_json(out, 0x31, mode),
             Self::Left => out.push(0x32),
         }
@@ -269,6 +371,25 @@ fn size(bytes: &[u8]) -> Result<(u16, u16), InvalidFrame> {
     Ok((clamp(u16::from_be_bytes(columns)), clamp(u16::from_be_bytes(whole(rows)?))))
 }
 
+fn flag(byte: u8) -> Result<bool, InvalidFrame> {
+    match byte {
+        0 => Ok(false),
+        1 => Ok(true),
+        _ => Err(InvalidFrame::Payload),
+    }
+}
+
+/// A position and bytes that lie within `most`.
+fn part(payload: &[u8], most: usize) -> Result<(u32, &[u8]), InvalidFrame> {
+    let (position, bytes) = split::<4>(payload)?;
+    let position = u32::from_be_bytes(position);
+    let end = usize::try_from(position).map_or(usize::MAX, |position| position.saturating_add(bytes.len()));
+    if bytes.len() > PART_MAX || end > most {
+        return Err(InvalidFrame::TooLong);
+    }
+    Ok((position, bytes))
+}
+
 fn json<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, InvalidFrame> {
     serde_json::from_slice(bytes).map_err(|_| InvalidFrame::Payload)
 }
@@ -296,7 +417,14 @@ mod tests {
     #[test]
     fn every_frame_reads_back() {
         let frames = [
-            Frame::Attach(Attach { columns: 80, rows: 24, key: "k".into(), epoch: Some(1), offset: Some(2) }),
+            Frame::Attach(Attach {
+                columns: 80,
+                rows: 24,
+                key: "k".into(),
+                epoch: Some(1),
+                offset: Some(2),
+                follow: Follow::Screen,
+            }),
             Frame::Input(7, b"ls\r"),
             Frame::Acknowledge(u64::MAX),
             Frame::Resize(80, 24),
@@ -305,6 +433,9 @@ mod tests {
                 offset: 2,
                 input: 3,
                 reset: true,
+                live: 9,
+                snapshot: Some(SnapshotHead { bytes: 5, dropped_lines: 1 }),
+                owner: true,
                 columns: 80,
                 rows: 24,
                 end: Some(TerminalEnd::Signal { signal: 9 }),
@@ -313,8 +444,22 @@ mod tests {
             Frame::InputAcknowledge(7),
             Frame::Truncated(1, 2),
             Frame::End(TerminalEnd::Exit { code: 1 }),
-            Frame::Size(1, 1000),
+            Frame::Size(1, 1000, true),
+            Frame::SnapshotPart(0, b"\x1bc"),
             Frame::Notice(Notice::Failed { reason: "no".into() }),
+            Frame::Notice(Notice::People {
+                people: vec![Person { name: "Ada".into(), write: true, windows: 2, you: false }],
+            }),
+            Frame::Kept(KeptHead {
+                epoch: 1,
+                offset: 2,
+                columns: 80,
+                rows: 24,
+                directory: Some("/root".into()),
+                bytes: 3,
+                at_ms: None,
+            }),
+            Frame::KeptPart(0, b"abc"),
             Frame::Joined(ClientMode::Read),
             Frame::Left,
         ];
@@ -334,6 +479,11 @@ mod tests {
         assert_eq!(Frame::decode(&vec![0x12; FRAME_MAX + 1]), Err(InvalidFrame::TooLong));
         assert_eq!(Frame::decode(&vec![0x02; INPUT_MAX + 6]), Err(InvalidFrame::TooLong));
         assert_eq!(Frame::decode(b"\x01{}"), Err(InvalidFrame::Payload));
+        assert_eq!(Frame::decode(&[0x16, 0, 80, 0, 24, 2]), Err(InvalidFrame::Payload));
+        assert_eq!(Frame::decode(&vec![0x17; PART_MAX + 6]), Err(InvalidFrame::TooLong));
+        assert_eq!(Frame::decode(&[0x23, 0, 4, 0, 0, 1]), Err(InvalidFrame::TooLong));
+        let long = format!("\x22{{\"epoch\":1,\"offset\":1,\"columns\":1,\"rows\":1,\"bytes\":{}}}", KEPT_MAX + 1);
+        assert_eq!(Frame::decode(long.as_bytes()), Err(InvalidFrame::TooLong));
         assert_eq!(split_client(&[0, 0, 0, 1]), Err(InvalidFrame::Short));
     }
 

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use snapvm_protocol::agent::TerminalEnd;
-use snapvm_protocol::terminal::{Attach, Frame, Notice, SUBPROTOCOL};
+use snapvm_protocol::terminal::{Attach, Follow, Frame, Notice, SUBPROTOCOL};
 use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::protocol::Message;
 
@@ -212,7 +212,7 @@ impl Terminal {
             }
             Frame::InputAcknowledge(applied) => self.unacknowledged.retain(|(number, _)| *number > applied),
             Frame::End(end) => self.end = Some((end, self.output.len())),
-            Frame::Size(..) => {}
+            Frame::Size(..) | Frame::Kept(_) | Frame::KeptPart(..) => {}
             other => panic!("{other:?}"),
         }
     }
@@ -224,6 +224,7 @@ impl Terminal {
             key: self.key.clone(),
             epoch: self.epoch,
             offset: self.epoch.map(|_| self.offset),
+            follow: Follow::Bytes,
         };
         self.send(&Frame::Attach(attach)).await;
     }

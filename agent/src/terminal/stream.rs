@@ -276,6 +276,9 @@ impl Stream {
                 offset: attached.cursor,
                 input: applied,
                 reset,
+                live: self.published,
+                snapshot: None,
+                owner: self.owner == Some(id),
                 columns: self.size.0,
                 rows: self.size.1,
                 end: self.end,
@@ -287,7 +290,7 @@ impl Stream {
         }
         if attached.knows != self.size {
             attached.knows = self.size;
-            return put(Frame::Size(self.size.0, self.size.1));
+            return put(Frame::Size(self.size.0, self.size.1, self.owner == Some(id)));
         }
         if attached.cursor < self.ring.start() {
             attached.skip_to(self.ring.clean_start());

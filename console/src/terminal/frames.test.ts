@@ -68,7 +68,7 @@ describe("what a client receives", () => {
       end: { by: "signal", signal: 9 },
     });
     expect(decode(json(0x15, { by: "lost" }))).toEqual({ type: "end", end: { by: "lost" } });
-    expect(decode(bytes(0x16, 0, 80, 0, 24))).toEqual({ type: "size", columns: 80, rows: 24 });
+    expect(decode(bytes(0x16, 0, 80, 0, 24, 1))).toEqual({ type: "size", columns: 80, rows: 24 });
     expect(decode(json(0x21, { is: "failed", reason: "no" }))).toEqual({
       type: "notice",
       notice: { is: "failed", reason: "no" },

@@ -120,7 +120,7 @@ export function decode(message: ArrayBuffer): Received {
     case 0x15:
       return { type: "end", end: readEnd(readJson(message)) };
     case 0x16:
-      expectExactly(view, 5);
+      expectExactly(view, 6);
       return { type: "size", columns: clampSize(view.getUint16(1)), rows: clampSize(view.getUint16(3)) };
     case 0x21:
       return { type: "notice", notice: readNotice(readJson(message)) };

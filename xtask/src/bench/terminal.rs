@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use futures::{SinkExt, StreamExt};
-use snapvm_protocol::terminal::{Attach, Frame, Notice, SUBPROTOCOL};
+use snapvm_protocol::terminal::{Attach, Follow, Frame, Notice, SUBPROTOCOL};
 use tokio::net::TcpStream;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
@@ -43,7 +43,14 @@ impl Terminal {
             let message = terminal.message().await?;
             match Frame::decode(&message)? {
                 Frame::Notice(Notice::Connected) => {
-                    let attach = Attach { columns: 80, rows: 24, key: key.clone(), epoch: None, offset: None };
+                    let attach = Attach {
+                        columns: 80,
+                        rows: 24,
+                        key: key.clone(),
+                        epoch: None,
+                        offset: None,
+                        follow: Follow::Bytes,
+                    };
                     terminal.send(&Frame::Attach(attach)).await?;
                 }
                 Frame::Notice(Notice::Failed { reason }) => bail!("the machine failed: {reason}"),

@@ -2,14 +2,14 @@
 
 use super::*;
 use proptest::prelude::*;
-use snapvm_protocol::terminal::{WINDOW_BYTES, split_client};
+use snapvm_protocol::terminal::{Follow, WINDOW_BYTES, split_client};
 
 fn stream() -> Stream {
     Stream::new(TerminalId::new(1, [1; 10]), 77, 80, 24)
 }
 
 fn attach(epoch: Option<u64>, offset: Option<u64>) -> Frame<'static> {
-    Frame::Attach(Attach { columns: 80, rows: 24, key: "k".into(), epoch, offset })
+    Frame::Attach(Attach { columns: 80, rows: 24, key: "k".into(), epoch, offset, follow: Follow::Bytes })
 }
 
 fn drain(stream: &mut Stream) -> Vec<(u32, Vec<u8>)> {
@@ -38,7 +38,17 @@ fn frames(messages: &[(u32, Vec<u8>)], of: u32) -> Vec<Frame<'_>> {
 fn a_reader_changes_nothing() {
     let mut stream = stream();
     stream.receive(1, Frame::Joined(ClientMode::Read));
-    stream.receive(1, Frame::Attach(Attach { columns: 10, rows: 10, key: "k".into(), epoch: None, offset: None }));
+    stream.receive(
+        1,
+        Frame::Attach(Attach {
+            columns: 10,
+            rows: 10,
+            key: "k".into(),
+            epoch: None,
+            offset: None,
+            follow: Follow::Bytes,
+        }),
+    );
     assert_eq!(stream.receive(1, Frame::Input(1, b"x")), Applied::Nothing);
     stream.receive(1, Frame::Resize(20, 20));
     assert_eq!(stream.size(), (80, 24));
@@ -61,7 +71,8 @@ fn the_last_writer_to_act_owns_the_size() {
     let mut stream = stream();
     for (id, columns) in [(1, 100), (2, 60)] {
         stream.receive(id, Frame::Joined(ClientMode::Write));
-        let attach = Attach { columns, rows: 30, key: format!("k{id}"), epoch: None, offset: None };
+        let attach =
+            Attach { columns, rows: 30, key: format!("k{id}"), epoch: None, offset: None, follow: Follow::Bytes };
         stream.receive(id, Frame::Attach(attach));
     }
     drain(&mut stream);
@@ -70,7 +81,7 @@ fn the_last_writer_to_act_owns_the_size() {
     assert_eq!(stream.size(), (100, 30));
     let messages = drain(&mut stream);
     assert_eq!(frames(&messages, 1), []);
-    assert_eq!(frames(&messages, 2), [Frame::Size(100, 30)]);
+    assert_eq!(frames(&messages, 2), [Frame::Size(100, 30, false)]);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use snapvm_protocol::agent::TerminalEnd;
-use snapvm_protocol::terminal::{Attach, ClientMode, Frame, Ready, split_client};
+use snapvm_protocol::terminal::{Attach, ClientMode, Follow, Frame, Ready, split_client};
 use tokio_tungstenite::tungstenite::Message;
 
 use super::origin::{Dialed, Socket, closed};
@@ -77,6 +77,7 @@ pub fn attach(key: &str, screen: Option<&Screen>) -> Attach {
         key: key.into(),
         epoch: screen.map(|screen| screen.epoch),
         offset: screen.map(Screen::offset),
+        follow: Follow::Bytes,
     }
 }
 
@@ -111,7 +112,7 @@ impl Session {
                             Frame::InputAcknowledge(number) => Got::InputAcknowledge(number),
                             Frame::Truncated(from, to) => Got::Truncated(from, to),
                             Frame::End(end) => Got::End(end),
-                            Frame::Size(columns, rows) => Got::Size(columns, rows),
+                            Frame::Size(columns, rows, _) => Got::Size(columns, rows),
                             other => panic!("not for a client: {other:?}"),
                         };
                         break (client, got);
