@@ -282,6 +282,9 @@ pub struct OpenTerminal {
     pub rows: u16,
     /// Whether its shell was never started, so that starting one loses nothing.
     pub fresh: bool,
+    /// Where to start, if that is a directory; otherwise in the home directory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub directory: Option<String>,
 }
 
 /// Reads a control message of either direction.

@@ -5,8 +5,9 @@
 
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use rustix::fs::{Access, access};
 use rustix::process::{Pid, Signal};
 use rustix::termios::Winsize;
 use tokio::io::unix::AsyncFd;
@@ -37,11 +38,11 @@ pub enum StartError {
     Watch(#[from] io::Error),
 }
 
-/// Starts a login shell.
+/// Starts a login shell of this size, in this directory if it can be entered, otherwise in the home directory.
 ///
 /// # Errors
 /// See [`StartError`].
-pub fn start(columns: u16, rows: u16) -> Result<(Master, Child), StartError> {
+pub fn start((columns, rows): (u16, u16), directory: Option<&str>) -> Result<(Master, Child), StartError> {
     let (pty, slave) = pty_process::open()?;
     pty.resize(pty_process::Size::new(rows, columns))?;
     let home = crate::guest::home();
@@ -53,8 +54,8 @@ pub fn start(columns: u16, rows: u16) -> Result<(Master, Child), StartError> {
         command = command.env_remove(name);
     }
     command = command.env("COLORTERM", "truecolor").env("TERM_PROGRAM", "snapvm").env("LANG", "C.UTF-8");
-    if home.is_dir() {
-        command = command.current_dir(&home);
+    if let Some(directory) = directory.map(PathBuf::from).into_iter().chain([home]).find(|path| can_enter(path)) {
+        command = command.current_dir(directory);
     }
     // A descriptor of our own: the crate's halves do not say when a read would block.
     let master = pty.as_fd().try_clone_to_owned()?;
@@ -69,6 +70,11 @@ fn register(descriptor: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
     // SAFETY: the descriptor is owned by what is registered, so it stays the same open file until that is dropped.
     let registered = unsafe { AsyncFd::register(descriptor) };
     Ok(registered?)
+}
+
+/// A directory that cannot be entered would fail the start.
+fn can_enter(directory: &Path) -> bool {
+    directory.is_absolute() && directory.is_dir() && access(directory, Access::EXEC_OK).is_ok()
 }
 
 fn shell() -> PathBuf {

@@ -78,7 +78,7 @@ impl Session {
         let epoch = crate::identity::random::<8>().map_or(1, u64::from_be_bytes) & ((1 << 53) - 1);
         let stream = Stream::new(open.session, epoch, open.columns, open.rows);
         let size = stream.size();
-        let (master, mut child) = pty::start(size.0, size.1)?;
+        let (master, mut child) = pty::start(size, open.directory.as_deref())?;
         let own = child.id().map(Own::register);
         let session = Rc::new(Self {
             id: open.session,

@@ -52,6 +52,26 @@ async fn a_shell_is_a_login_shell_on_a_terminal_of_its_own() {
 }
 
 #[tokio::test]
+async fn a_shell_starts_in_the_directory_it_is_told_and_at_home_when_that_is_gone() {
+    let mut world = World::new().await;
+    let mut control = world.control().await;
+    let home = world.home.path().display().to_string();
+    let work = world.home.path().join("work");
+    std::fs::create_dir(&work).unwrap();
+    let work = work.display().to_string();
+    for (number, directory, wanted) in
+        [(1, Some(work.clone()), &work), (2, Some("/is/gone".into()), &home), (3, Some("work".into()), &home)]
+    {
+        control.send(&ToAgent::OpenTerminal(OpenTerminal { directory, ..fresh(terminal(number)) })).await;
+        let mut session = Session::new(world.origin.terminal().await);
+        session.join(1, ClientMode::Write, attach("tab", None)).await;
+        session.input(1, 1, "echo \"[$PWD]\"\n").await;
+        let mut screen = Screen::default();
+        session.until(1, &mut screen, |screen| screen.text().contains(&format!("[{wanted}]"))).await;
+    }
+}
+
+#[tokio::test]
 async fn exit_codes_and_signals_come_after_the_last_output() {
     for (typed, wanted, last) in [
         ("echo la''st; exit 0\n", TerminalEnd::Exit { code: 0 }, "last"),

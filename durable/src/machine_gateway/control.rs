@@ -196,6 +196,7 @@ impl<O: Outside> Gateway<O> {
                     columns: terminal.columns,
                     rows: terminal.rows,
                     fresh: !terminal.started,
+                    directory: None,
                 })
                 .collect(),
         });

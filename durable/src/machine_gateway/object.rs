@@ -208,7 +208,13 @@ impl<O: Outside> Gateway<O> {
         let started = self.terminal(session).is_some_and(|known| known.started);
         self.keep_terminal(&Terminal { session, columns, rows, started });
         if self.is_ready() {
-            self.tell(&ToAgent::OpenTerminal(OpenTerminal { session, columns, rows, fresh: !started }));
+            self.tell(&ToAgent::OpenTerminal(OpenTerminal {
+                session,
+                columns,
+                rows,
+                fresh: !started,
+                directory: None,
+            }));
         } else if wake && let Err(refusal) = self.apply(Event::Wanted).await {
             return refused(refusal);
         }

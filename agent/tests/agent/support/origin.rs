@@ -108,7 +108,7 @@ pub fn welcome() -> ToAgent {
 
 /// A fresh session.
 pub fn fresh(session: snapvm_protocol::ids::TerminalId) -> OpenTerminal {
-    OpenTerminal { session, columns: 80, rows: 24, fresh: true }
+    OpenTerminal { session, columns: 80, rows: 24, fresh: true, directory: None }
 }
 
 /// A control socket, seen from the object.
