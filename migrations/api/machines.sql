@@ -23,26 +23,27 @@ begin
   if status <> 200 then
     return;
   end if;
-  -- Written out, with one join, in place of machine_json for each row: a function that fixes its search path is never
-  -- inlined, and would ask the policies of app.account again for every machine.
+  -- Written out, with joins, in place of machine_json for each row: a function that fixes its search path is never
+  -- inlined, and would ask the policies of app.account again for every machine. Rows become JSON whole: naming each
+  -- field with json_build_object takes a third more time, since it looks up every argument's type for every row.
   body := (
     with page as (
       select m.*, row_number() over (order by m.name) as position
       from app.machine m
       where m.org_id = (select authz.org_id()) and m.name > coalesce(p_after, '') order by m.name limit p_limit + 1)
     select json_build_object(
-      'machines', coalesce(json_agg(json_build_object('id', p.id, 'name', p.name, 'org', p_org, 'state', p.state,
-          'reason', p.reason, 'state_at', to_char(p.state_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
-          'runtime', p.runtime, 'size', p.size, 'region', p.region, 'app_port', p.app_port,
-          'idle_seconds', p.idle_seconds, 'url', replace(pattern.apps, '*', p.name || '--' || p_org),
-          'owner', case when a.id is not null then json_build_object('account_id', a.id, 'name', a.name) end,
-          'generation', p.generation,
-          'created_at', to_char(p.created_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')) order by p.name)
-        filter (where p.position <= p_limit), '[]'),
+      'machines', coalesce(json_agg(machine order by p.name) filter (where p.position <= p_limit), '[]'),
       'next', case when count(*) > p_limit then max(p.name) filter (where p.position = p_limit) end)
-    from page p
-    left join app.account a on a.id = p.owner_id
-    cross join (select authz.request('apps') as apps) pattern)::text;
+    from (select authz.request('apps') as apps) pattern
+    cross join page p
+    left join lateral (
+      select a.id as account_id, a.name from app.account a where a.id = p.owner_id) owner on true
+    cross join lateral (
+      select p.id, p.name, p_org as org, p.state, p.reason,
+        to_char(p.state_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as state_at, p.runtime, p.size,
+        p.region, p.app_port, p.idle_seconds, replace(pattern.apps, '*', p.name || '--' || p_org) as url,
+        owner, p.generation,
+        to_char(p.created_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as created_at) machine)::text;
 end $$;
 
 create or replace function api.machines_create(p_credential text, p_request text, p_org text, p_machine text,

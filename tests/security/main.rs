@@ -6,6 +6,8 @@
 //! * `sweep`: every operation of the API as everybody; expectations come from `snapvm::authz::policy`. `requests`: a
 //!   complete request for each.
 //! * `schema`: the locked schema.
+//!
+//! All of it runs twice, on the newest Postgres and on the oldest that operators may have; see `xtask/src/test.rs`.
 
 mod catalog;
 mod guard;

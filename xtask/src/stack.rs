@@ -33,6 +33,7 @@ pub(crate) use wrangler::Wrangler;
 use crate::ports::ReservedPort;
 use folder::StackFolder;
 
+pub use postgres::{POSTGRES_VARIABLE, Release};
 pub(crate) use postgres::link_libraries;
 
 /// URLs of the database, one for each way in.

