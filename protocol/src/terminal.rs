@@ -14,6 +14,8 @@
 
 use serde::{Deserialize, Serialize};
 
+pub mod follower;
+
 use crate::agent::TerminalEnd;
 
 /// The sub-protocol that a client asks for.

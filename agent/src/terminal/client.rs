@@ -35,6 +35,8 @@ pub struct Attached {
     pub told_input: u32,
     /// Its input may have been sent twice, so tell it the number again even if it is the same.
     pub repeat_input: bool,
+    /// Input of it was refused for lack of room, and is to be asked for again.
+    pub refused: bool,
     /// The end was sent.
     pub told_end: bool,
 }

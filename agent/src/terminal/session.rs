@@ -228,13 +228,17 @@ impl Session {
                 written = self.master.write(&bytes) => written.is_ok(),
                 () = self.over() => false,
             };
-            let length = bytes.len();
-            {
+            let rest = {
                 let mut pending = self.pending.borrow_mut();
-                pending.bytes = pending.bytes.saturating_sub(length);
-            }
+                pending.bytes = pending.bytes.saturating_sub(bytes.len());
+                pending.bytes
+            };
             if written {
-                self.stream.borrow_mut().written(&key, number);
+                let mut stream = self.stream.borrow_mut();
+                stream.written(&key, number);
+                if rest == 0 {
+                    stream.has_room();
+                }
             } else {
                 self.stream.borrow_mut().refused(&key, number);
                 self.pending.borrow_mut().inputs.clear();

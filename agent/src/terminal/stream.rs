@@ -163,9 +163,19 @@ impl Stream {
         self.keys.written(key, number);
     }
 
-    /// Input could not be taken: it may come again.
+    /// Input could not be taken: it is asked for once there is room.
     pub fn refused(&mut self, key: &str, number: u32) {
         self.keys.refused(key, number);
+        for attached in self.clients.values_mut().filter_map(|client| client.attached.as_mut()) {
+            attached.refused |= attached.key == key;
+        }
+    }
+
+    /// Everything that waited for the terminal has been written: asks for what was refused meanwhile.
+    pub fn has_room(&mut self) {
+        for attached in self.clients.values_mut().filter_map(|client| client.attached.as_mut()) {
+            attached.repeat_input |= std::mem::take(&mut attached.refused);
+        }
     }
 
     fn attached(&mut self, client: u32) -> Option<&mut Attached> {
@@ -192,6 +202,7 @@ impl Stream {
             ready: Some(reset),
             gone,
             repeat_input: false,
+            refused: false,
             told_end: false,
         });
         if client.mode == ClientMode::Write {
@@ -229,6 +240,11 @@ impl Stream {
                 self.own(id, wants);
                 Applied::Input { key, number, bytes }
             }
+            // It waits for the terminal, and is acknowledged when that has taken it. To repeat what is applied would ask
+            // for it once more, and so on for as long as the program does not read.
+            Verdict::Duplicate if number > self.keys.applied(&key) => Applied::Nothing,
+            // What is missing was refused, and is asked for when there is room.
+            Verdict::Gap if attached.refused => Applied::Nothing,
             Verdict::Duplicate | Verdict::Gap => {
                 attached.repeat_input = true;
                 Applied::Nothing
@@ -284,8 +300,12 @@ impl Stream {
                 end: self.end,
             }));
         }
-        if applied != attached.told_input || attached.repeat_input {
-            (attached.told_input, attached.repeat_input) = (applied, false);
+        if applied != attached.told_input {
+            attached.told_input = applied;
+            return put(Frame::InputAcknowledge(applied));
+        }
+        // After the news, so that the same number comes a second time: that is what asks for input.
+        if std::mem::take(&mut attached.repeat_input) {
             return put(Frame::InputAcknowledge(applied));
         }
         if attached.knows != self.size {

@@ -123,6 +123,46 @@ fn a_client_that_falls_out_of_the_ring_is_told_what_is_gone() {
     assert_eq!(frames.get(1), Some(&Frame::Truncated(10, 5000)));
 }
 
+/// A tab that came back sends what it has once more; the answer made it send that again, and so on.
+#[test]
+fn input_that_waits_for_the_terminal_is_not_asked_for_again() {
+    let mut stream = stream();
+    stream.receive(1, Frame::Joined(ClientMode::Write));
+    stream.receive(1, attach(None, None));
+    assert!(matches!(stream.receive(1, Frame::Input(1, b"x")), Applied::Input { .. }));
+    drain(&mut stream);
+    assert_eq!(stream.receive(1, Frame::Input(1, b"x")), Applied::Nothing);
+    assert_eq!(drain(&mut stream), []);
+    stream.written("k", 1);
+    let told = drain(&mut stream);
+    assert_eq!(frames(&told, 1), [Frame::InputAcknowledge(1)]);
+    // Who sends it now has not heard.
+    assert_eq!(stream.receive(1, Frame::Input(1, b"x")), Applied::Nothing);
+    let told = drain(&mut stream);
+    assert_eq!(frames(&told, 1), [Frame::InputAcknowledge(1)]);
+}
+
+/// Nobody asked for it again, when nothing was typed after it.
+#[test]
+fn input_that_was_refused_is_asked_for_when_there_is_room() {
+    let mut stream = stream();
+    stream.receive(1, Frame::Joined(ClientMode::Write));
+    stream.receive(1, attach(None, None));
+    for number in [1, 2] {
+        assert!(matches!(stream.receive(1, Frame::Input(number, b"x")), Applied::Input { .. }));
+    }
+    stream.refused("k", 2);
+    assert_eq!(stream.receive(1, Frame::Input(3, b"x")), Applied::Nothing);
+    drain(&mut stream);
+    assert_eq!(drain(&mut stream), [], "not before there is room");
+    stream.written("k", 1);
+    stream.has_room();
+    let told = drain(&mut stream);
+    // The same number twice is what asks for input.
+    assert_eq!(frames(&told, 1), [Frame::InputAcknowledge(1), Frame::InputAcknowledge(1)]);
+    assert!(matches!(stream.receive(1, Frame::Input(2, b"x")), Applied::Input { number: 2, .. }));
+}
+
 #[derive(Debug, Clone)]
 enum Step {
     Write(usize),
