@@ -5,6 +5,7 @@
 //! | request | ticket | answer |
 //! |---|---|---|
 //! | `POST /.snapvm/agent/wake` | wake | 202 [`WakeReply`]; the agent then dials the control socket |
+//! | `POST /.snapvm/agent/exec` | exec | one command's output: [`crate::exec`] |
 //! | anything else outside `/.snapvm/` | ingress | the app on the loopback port named in [`crate::headers::PORT`] |
 //!
 //! Over sockets that the agent dials to `DIAL_ORIGIN`, with the headers of [`crate::tickets`]:

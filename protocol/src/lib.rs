@@ -1,7 +1,7 @@
 //! What two SnapVM programs say to each other.
 //!
-//! Names and ids, the machine lifecycle, tickets between our own parts, terminal frames, the messages of the
-//! agent's control socket, the headers of the path to an app, and the types of the Sprites API.
+//! Names and ids, the machine lifecycle, tickets between our own parts, terminal frames, one-shot commands, the messages
+//! of the agent's control socket, the headers of the path to an app, and the types of the Sprites API.
 //!
 //! Invariants:
 //! * Pure: no I/O, no clock, no randomness. Time and random bytes are arguments.
@@ -10,6 +10,7 @@
 //! Absent on purpose: anything that only one program needs.
 
 pub mod agent;
+pub mod exec;
 pub mod headers;
 pub mod hosts;
 pub mod ids;

@@ -1,14 +1,14 @@
 //! Tickets between our own parts: Ed25519 JWTs, bound to a machine, a generation and a purpose, that live 60 s.
 //!
 //! ```text
-//! Worker, objects ──(platform key)──▶ agent        wake, ingress: header x-snap-ticket
+//! Worker, objects ──(platform key)──▶ agent        wake, ingress, exec: header x-snap-ticket
 //! agent ──(the same wake ticket + own public key)──▶ MachineGateway    first dial of a boot
 //! MachineGateway ──(platform key)──▶ agent         pass: vouches for (machine, generation, boot, agent's key)
 //! agent ──(own key, beside the pass)──▶ Worker     every later dial: control, terminal
 //! ```
 //!
-//! An agent holds the platform's *public* key only. A ticket that opens a socket carries a single-use `jti`; whoever
-//! holds the state (the gateway object) remembers the used ones. The pass does not expire by itself: the gateway's
+//! An agent holds the platform's *public* key only. A ticket that opens a socket or runs a command carries a single-use
+//! `jti`; whoever holds the state (the gateway object, the agent) remembers the used ones. The pass does not expire by itself: the gateway's
 //! binding to (generation, boot, key) decides.
 
 use base64::Engine;
@@ -38,6 +38,11 @@ pub enum Purpose {
         /// The machine's epoch when the lease was given; connections of an older one are closed.
         epoch: u64,
     },
+    /// Platform → agent: run one command. Good once, so that a request that is sent twice runs it once.
+    Exec {
+        /// The machine's epoch when the ticket was given; a command of an older one is ended.
+        epoch: u64,
+    },
     /// Agent → object: open the control socket again.
     Control,
     /// Agent → object: open the socket of a terminal session.
@@ -57,7 +62,7 @@ pub struct Ticket {
     /// What it allows.
     #[serde(flatten)]
     pub purpose: Purpose,
-    /// A random id: single-use where the ticket opens a socket.
+    /// A random id: single-use where the ticket opens a socket or runs a command.
     pub jti: String,
 }
 
