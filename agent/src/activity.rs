@@ -1,6 +1,6 @@
 //! Whether anything worth staying awake for happens (pure).
 //!
-//! Counted: terminal input and output, app requests and the bytes of their sockets. Never counted: open tabs,
+//! Counted: terminal input and output, app requests and the bytes of their sockets, one-shot commands while they run. Never counted: open tabs,
 //! attaching, acknowledgements, sizes, pings, and anything the agent does for itself.
 
 /// How often activity is reported while it goes on, in milliseconds.

@@ -1,6 +1,6 @@
 //! Which tickets are let in (pure): the machine's identity as the agent knows it, the tickets used up, the epoch.
 //!
-//! Invariants: the generation and the epoch never shrink; a wake ticket is good once; nothing is learned from a
+//! Invariants: the generation and the epoch never shrink; a ticket to wake or to run a command is good once; nothing is learned from a
 //! ticket that is not signed by the platform for this machine.
 
 use std::collections::{HashMap, VecDeque};
@@ -35,7 +35,7 @@ struct Lease {
     expires_ms: i64,
 }
 
-/// Why an app request was refused.
+/// Why an app request or a command was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum IngressRefusal {
     /// The ticket itself.
@@ -94,12 +94,35 @@ impl Admission {
     /// # Errors
     /// Why it is no good.
     pub fn wake(&mut self, text: &str, reading: Reading) -> Result<(), TicketError> {
+        self.once(text, reading, |purpose| (purpose == Purpose::Wake).then_some(()))
+    }
+
+    /// Uses up a ticket for one command; says its epoch, and whether that is newer than any before.
+    ///
+    /// # Errors
+    /// Why it is no good.
+    pub fn exec(&mut self, text: &str, reading: Reading) -> Result<(u64, bool), IngressRefusal> {
+        let epoch = self.once(text, reading, |purpose| match purpose {
+            Purpose::Exec { epoch } => Some(epoch),
+            _ => None,
+        })?;
+        if epoch < self.epoch {
+            return Err(IngressRefusal::Epoch);
+        }
+        Ok((epoch, self.adopt_epoch(epoch)))
+    }
+
+    /// Uses up a ticket that is good once, if it is for what is meant.
+    fn once<T>(
+        &mut self,
+        text: &str,
+        reading: Reading,
+        meant: impl FnOnce(Purpose) -> Option<T>,
+    ) -> Result<T, TicketError> {
         let now = self.clock.now(reading);
         let verified = self.platform.ticket_for_guest(text, now)?;
         verified.ticket.expect(self.machine, self.generation)?;
-        if verified.ticket.purpose != Purpose::Wake {
-            return Err(TicketError::Purpose);
-        }
+        let found = meant(verified.ticket.purpose).ok_or(TicketError::Purpose)?;
         self.used.retain(|_, expires| *expires > now);
         if self.used.contains_key(&verified.ticket.jti) {
             return Err(TicketError::Replayed);
@@ -108,7 +131,7 @@ impl Admission {
         self.used.insert(verified.ticket.jti, verified.issued_ms.saturating_add(2 * LIFETIME_MS));
         self.generation = self.generation.max(verified.ticket.generation);
         self.clock.at_least(verified.issued_ms, reading);
-        Ok(())
+        Ok(found)
     }
 
     /// Checks a lease's ticket; says its epoch, and whether that is newer than any before.
@@ -189,6 +212,24 @@ mod tests {
         // A thaw after hours: the guest's clock stood still, the ticket is from its future.
         assert_eq!(admission.wake(&text(Purpose::Wake, 4, "e", NOW + 7_200_000), at(2)), Ok(()));
         assert_eq!(admission.wake(&text(Purpose::Wake, 4, "f", NOW + 10_000), at(2)), Err(TicketError::Expired));
+    }
+
+    #[test]
+    fn a_ticket_for_a_command_is_good_once_and_for_nothing_else() {
+        let mut admission = admission();
+        let first = text(Purpose::Exec { epoch: 5 }, 3, "a", NOW);
+        assert_eq!(admission.ingress(&first, at(0)), Err(TicketError::Purpose.into()));
+        assert_eq!(admission.wake(&first, at(0)), Err(TicketError::Purpose));
+        assert_eq!(admission.exec(&first, at(0)), Ok((5, true)));
+        assert_eq!(admission.exec(&first, at(1)), Err(TicketError::Replayed.into()));
+        let stale = text(Purpose::Exec { epoch: 4 }, 3, "b", NOW);
+        assert_eq!(admission.exec(&stale, at(1)), Err(IngressRefusal::Epoch));
+        for other in [Purpose::Wake, Purpose::Control, Purpose::Ingress { epoch: 5 }] {
+            let other = text(other, 3, "c", NOW);
+            assert_eq!(admission.exec(&other, at(1)), Err(TicketError::Purpose.into()));
+        }
+        let old = text(Purpose::Exec { epoch: 5 }, 2, "d", NOW);
+        assert_eq!(admission.exec(&old, at(1)), Err(TicketError::Generation.into()));
     }
 
     #[test]

@@ -16,6 +16,7 @@ use crate::admission::Admission;
 use crate::clock::Reading;
 use crate::configuration::{Configuration, Timings};
 use crate::dial::Dialer;
+use crate::exec::Commands;
 use crate::guest::tasks::Tasks;
 use crate::identity::Identity;
 use crate::ingress::connections::Connections;
@@ -61,6 +62,8 @@ pub struct Agent {
     pub link: Link,
     /// App connections.
     pub connections: Connections,
+    /// One-shot commands.
+    pub commands: Commands,
     /// Shells.
     pub terminals: Terminals,
     /// Services.
@@ -166,6 +169,7 @@ impl Agent {
             meter: RefCell::new(Meter::new(Reading::take().boot)),
             link: Link::new(wakes),
             connections: Connections::default(),
+            commands: Commands::default(),
             terminals: Terminals::default(),
             services: Services::default(),
             tasks: Tasks::new(guest_socket),

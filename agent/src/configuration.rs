@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use snapvm_protocol::agent::{DEAD_SECONDS, PING_SECONDS, environment};
+use snapvm_protocol::exec::KEEPALIVE_SECONDS;
 use snapvm_protocol::hosts::AGENT_PORT;
 use snapvm_protocol::ids::MachineId;
 use snapvm_protocol::tickets::Verifier;
@@ -64,6 +65,10 @@ pub struct Timings {
     pub response: u64,
     /// How long a socket must live for the next dial to be quick again.
     pub healthy: u64,
+    /// Grace between TERM and KILL for a one-shot command.
+    pub command_grace: u64,
+    /// Between two signs of life of a one-shot command that is silent.
+    pub keepalive: u64,
 }
 
 impl Default for Timings {
@@ -78,6 +83,8 @@ impl Default for Timings {
             service_backoff: 500,
             response: 60_000,
             healthy: 5_000,
+            command_grace: 5_000,
+            keepalive: KEEPALIVE_SECONDS * 1000,
         }
     }
 }
@@ -93,6 +100,18 @@ impl Timings {
     #[must_use]
     pub fn healthy(&self) -> Duration {
         Duration::from_millis(self.healthy)
+    }
+
+    /// Grace between TERM and KILL for a one-shot command.
+    #[must_use]
+    pub fn command_grace(&self) -> Duration {
+        Duration::from_millis(self.command_grace)
+    }
+
+    /// Between two signs of life of a one-shot command that is silent.
+    #[must_use]
+    pub fn keepalive(&self) -> Duration {
+        Duration::from_millis(self.keepalive)
     }
 
     /// Between two ticks.

@@ -1,4 +1,4 @@
-//! The listener on 8080: *wake* for the platform, everything else for apps.
+//! The listener on 8080: *wake* and commands for the platform, everything else for apps.
 //!
 //! Invariant: every answer is marked, so that whoever asks can tell it from one of the runtime's edge: `app` when an
 //! app gave it, `agent` when the agent did.
@@ -18,14 +18,16 @@ use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderValue};
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use snapvm_protocol::agent::{PROTOCOL_VERSION, WAKE_PATH, WakeReply};
+use snapvm_protocol::exec::EXEC_PATH;
 use snapvm_protocol::headers::{AGENT_MARK, RESERVED_PATH, TICKET};
 use tokio::net::TcpListener;
 
 use crate::agent::Agent;
 use crate::clock::Reading;
+use crate::exec;
 use crate::ingress;
 use crate::journal::note;
-use guarded::Guarded;
+use guarded::{Guarded, Peer};
 
 /// A body of either maker.
 pub type Body = Pin<Box<dyn hyper::body::Body<Data = Bytes, Error = BodyError>>>;
@@ -65,12 +67,14 @@ pub async fn serve(agent: Rc<Agent>, listener: TcpListener) {
         let (agent, count) = (Rc::clone(&agent), Rc::clone(&open));
         count.set(count.get() + 1);
         tokio::task::spawn_local(async move {
-            let service = service_fn(|request| answer(&agent, request));
+            let stream = Guarded::new(stream);
+            let peer = stream.peer();
+            let service = service_fn(|request| answer(&agent, &peer, request));
             let connection = hyper::server::conn::http1::Builder::new()
                 .half_close(true)
                 .header_read_timeout(None)
                 .max_buf_size(framing::HEAD_MAX * 2)
-                .serve_connection(Guarded::new(stream), service)
+                .serve_connection(stream, service)
                 .with_upgrades();
             // What goes wrong on a connection is the business of its two ends.
             let _ = connection.await;
@@ -79,7 +83,7 @@ pub async fn serve(agent: Rc<Agent>, listener: TcpListener) {
     }
 }
 
-async fn answer(agent: &Rc<Agent>, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
+async fn answer(agent: &Rc<Agent>, peer: &Peer, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
     let path = request.uri().path();
     let response = match (request.method(), path) {
         (_, guarded::MALFORMED_PATH) => closing(said(StatusCode::BAD_REQUEST, "the request is malformed")),
@@ -87,6 +91,7 @@ async fn answer(agent: &Rc<Agent>, request: Request<Incoming>) -> Result<Respons
             closing(said(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "the request's head is longer than 32 KiB"))
         }
         (&Method::POST, WAKE_PATH) => wake(agent, &request).await,
+        (&Method::POST, EXEC_PATH) => exec::answer(agent, request, peer).await,
         (_, path) if path.starts_with(RESERVED_PATH) => said(StatusCode::NOT_FOUND, "nothing is here"),
         (&Method::CONNECT, _) => closing(said(StatusCode::METHOD_NOT_ALLOWED, "this is no proxy")),
         _ => ingress::answer(agent, request).await,
@@ -143,7 +148,8 @@ pub fn closing(mut response: Response<Body>) -> Response<Body> {
     response
 }
 
-fn marked(status: StatusCode, body: Bytes) -> Response<Body> {
+/// An answer of the agent.
+pub fn marked(status: StatusCode, body: Bytes) -> Response<Body> {
     let body: Body = Box::pin(Full::new(body).map_err(|never: Infallible| match never {}));
     let mut response = Response::new(body);
     *response.status_mut() = status;

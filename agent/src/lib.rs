@@ -1,7 +1,8 @@
-//! The agent: the native program inside every sprite. Terminals, services, app ingress.
+//! The agent: the native program inside every sprite. Terminals, services, one-shot commands, app ingress.
 //!
 //! ```text
 //! platform ─HTTP on 8080─▶ http ─▶ ingress ─▶ apps on loopback
+//!    ▲ ▲                     │  └exec─▶ a program, for as long as its caller waits
 //!    ▲ ▲                     └wake─▶ control ─▶ terminals, services, sleep
 //!    │ └────one socket per terminal──────────────────┘
 //!    └──────control socket────┘
@@ -22,6 +23,7 @@ pub mod clock;
 pub mod configuration;
 pub mod control;
 pub mod dial;
+pub mod exec;
 pub mod guest;
 pub mod http;
 pub mod identity;

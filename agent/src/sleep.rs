@@ -1,13 +1,13 @@
 //! Ordered sleep, and waking from it.
 //!
 //! ```text
-//! Sleep ─▶ stop services (for a stop: all, and shells) ─▶ hand over the last output ─▶ sync ─▶ SleepReady
-//! SleepGo ─▶ refuse apps ─▶ close terminals' sockets ─▶ drop the task ─▶ close the control socket, each with 4410
+//! Sleep ─▶ stop services (for a stop: all, and shells, and commands) ─▶ hand over the last output ─▶ sync ─▶ SleepReady
+//! SleepGo ─▶ refuse apps ─▶ end commands ─▶ close terminals' sockets ─▶ drop the task ─▶ close the control socket, each with 4410
 //! SleepCancel, or a Welcome ─▶ start again what was stopped
 //! ```
 //!
-//! Invariant: nothing is given up before `SleepGo` except what `SleepCancel` starts again, and the shells of a stop,
-//! whose end was the order itself.
+//! Invariant: nothing is given up before `SleepGo` except what `SleepCancel` starts again, and the shells and commands
+//! of a stop, whose end was the order itself.
 
 use std::rc::Rc;
 
@@ -49,6 +49,7 @@ pub fn prepare(agent: &Rc<Agent>, sleep: u64, kind: SleepKind, clear_tasks: bool
     let work = tokio::task::spawn_local(async move {
         preparing.services.stop_for_sleep(kind).await;
         if kind == SleepKind::Stop {
+            preparing.commands.end_all(preparing.timings.command_grace()).await;
             preparing.terminals.end_all().await;
         }
         preparing.terminals.flush().await;
@@ -71,6 +72,7 @@ pub async fn go(agent: &Rc<Agent>, sleep: u64) -> bool {
         _ => return false,
     };
     agent.phase.replace(Phase::Asleep);
+    agent.commands.end_all(agent.timings.command_grace()).await;
     agent.connections.close_all();
     agent.terminals.disconnect(close::SLEEPING).await;
     agent.tasks.drop_own(clear_tasks).await;

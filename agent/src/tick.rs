@@ -33,6 +33,9 @@ pub async fn run(agent: Rc<Agent>) {
         if agent.phase.borrow().is_asleep() {
             continue;
         }
+        if agent.commands.are_running() {
+            agent.activity("command");
+        }
         let idle = agent.meter.borrow_mut().idle(now.boot);
         if let Some(seconds) = idle {
             agent.link.send(ToObject::Idle { seconds });

@@ -207,7 +207,10 @@ fn variables(env: &BTreeMap<String, String>) -> Result<(), InvalidField> {
         return invalid("env", format!("At most {LIST_MAX} variables, of at most {ARGUMENT_MAX} bytes each."));
     }
     if env.iter().any(|(name, value)| name.is_empty() || name.contains(['=', '\0']) || value.contains('\0')) {
-        return invalid("env", "A variable's name is not empty and has no equals sign; neither part has NUL characters.");
+        return invalid(
+            "env",
+            "A variable's name is not empty and has no equals sign; neither part has NUL characters.",
+        );
     }
     Ok(())
 }
@@ -345,7 +348,10 @@ pub struct ExecResult {
 /// A whole stream, written down. One that was cut within a character loses the rest of that character.
 #[must_use]
 pub fn written(mut bytes: Vec<u8>, truncated: bool) -> (String, Encoding) {
-    if truncated && let Err(error) = std::str::from_utf8(&bytes) && error.error_len().is_none() {
+    if truncated
+        && let Err(error) = std::str::from_utf8(&bytes)
+        && error.error_len().is_none()
+    {
         bytes.truncate(error.valid_up_to());
     }
     match String::from_utf8(bytes) {
@@ -388,7 +394,9 @@ impl Chunker {
     pub fn push(&mut self, bytes: &[u8]) -> Option<Chunk> {
         let mut all = std::mem::take(&mut self.held);
         all.extend_from_slice(bytes);
-        if let Err(error) = std::str::from_utf8(&all) && error.error_len().is_none() {
+        if let Err(error) = std::str::from_utf8(&all)
+            && error.error_len().is_none()
+        {
             self.held = all.split_off(error.valid_up_to());
         }
         chunk(all)

@@ -135,7 +135,10 @@ fn sound(command: &Command) -> bool {
     !command.program.trim().is_empty()
         && plain(&command.program)
         && command.args.iter().all(|argument| plain(argument))
-        && command.env.iter().all(|(name, value)| !name.is_empty() && !name.contains('=') && plain(name) && plain(value))
+        && command
+            .env
+            .iter()
+            .all(|(name, value)| !name.is_empty() && !name.contains('=') && plain(name) && plain(value))
         && command.cwd.as_deref().is_none_or(plain)
         && (1..=TIMEOUT_MAX).contains(&command.timeout_seconds)
         && command.output_limit <= OUTPUT_MAX as usize

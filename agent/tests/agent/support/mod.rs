@@ -2,6 +2,7 @@
 //! runtime socket, and apps on loopback. Nothing sleeps; everything waits for an event with a deadline.
 
 pub mod apps;
+pub mod exec;
 pub mod guest;
 pub mod http;
 pub mod origin;
