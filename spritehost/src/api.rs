@@ -21,6 +21,8 @@ pub(crate) mod guest_socket;
 mod ndjson;
 mod query;
 mod services;
+mod session_socket;
+mod sessions;
 mod sprites;
 
 pub(crate) use error::ApiFailure;
@@ -35,6 +37,8 @@ pub(crate) fn router(host: Arc<Host>) -> Router {
     let one = Router::new()
         .route("/", get(sprites::get).put(sprites::update).delete(sprites::delete))
         .route("/exec", get(exec::socket).post(exec::once))
+        .route("/exec/{session}", get(sessions::attach))
+        .route("/exec/{session}/kill", post(sessions::kill))
         .route("/fs/read", get(files::read))
         .route("/fs/write", put(files::write).layer(DefaultBodyLimit::disable()))
         .route("/fs/list", get(files::list))

@@ -19,6 +19,7 @@ use crate::wire::{self, FromGuest, MESSAGE_MAX, ToGuest, WireError};
 
 mod files;
 mod programs;
+mod terminal;
 
 /// Why process 1 gave up.
 #[derive(Debug, thiserror::Error)]
@@ -91,6 +92,7 @@ pub(crate) fn run() -> Result<(), GuestError> {
             }
             ToGuest::Spawn { id, program } => programs.spawn(id, &program, descriptors.collect()),
             ToGuest::Signal { id, signal } => programs.signal(id, signal),
+            ToGuest::Resize { id, size } => programs.resize(id, size),
             ToGuest::Write { id, path, mode, parents } => {
                 let (sender, decision) = mpsc::channel();
                 lock(&pending).insert(id, sender);

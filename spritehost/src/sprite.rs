@@ -33,9 +33,10 @@ pub(crate) mod files;
 mod lifecycle;
 mod link;
 pub(crate) mod services;
+pub(crate) mod sessions;
 pub(crate) mod tasks;
 
-pub(crate) use activity::Guard;
+pub(crate) use activity::{Activity, Guard};
 pub(crate) use boot::{Boot, HOME, environment};
 
 /// Why something could not be done with a sprite.

@@ -41,19 +41,27 @@ pub(crate) enum ToGuest {
         /// Text of `/etc/resolv.conf`.
         resolver: String,
     },
-    /// Start a program. With stdin, stdout and stderr, unless it logs to a file.
+    /// Start a program. With stdin, stdout and stderr; or input and output of its terminal; or nothing, where it logs to
+    /// a file.
     Spawn {
         /// Which operation.
         id: u64,
         /// What.
         program: Program,
     },
-    /// Signal a program's process group.
+    /// Signal a program's process group, and what is in the foreground of its terminal.
     Signal {
         /// The operation that started it.
         id: u64,
         /// Which signal.
         signal: i32,
+    },
+    /// Resize a program's terminal.
+    Resize {
+        /// The operation that started it.
+        id: u64,
+        /// Its new size.
+        size: Size,
     },
     /// Write a file from a pipe, beside its final name at first.
     Write {
@@ -105,8 +113,20 @@ pub(crate) struct Program {
     pub environment: BTreeMap<String, String>,
     /// Its working directory.
     pub directory: String,
-    /// The service whose log takes its output; without one the message carries three descriptors.
+    /// The service whose log takes its output; without one the message carries descriptors.
     pub log: Option<String>,
+    /// The size of its terminal, if it has one.
+    #[serde(default)]
+    pub terminal: Option<Size>,
+}
+
+/// A terminal's size in characters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Size {
+    /// Its height.
+    pub rows: u16,
+    /// Its width.
+    pub cols: u16,
 }
 
 /// From the guest.

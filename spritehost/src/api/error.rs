@@ -42,6 +42,11 @@ impl ApiFailure {
         Self::new(StatusCode::CONFLICT, "conflict", message)
     }
 
+    /// There was one.
+    pub(crate) fn gone(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::GONE, "gone", message)
+    }
+
     /// No token, or a wrong one.
     pub(crate) fn unauthorized() -> Self {
         Self::new(StatusCode::UNAUTHORIZED, "unauthorized", "missing or invalid token")

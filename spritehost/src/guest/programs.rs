@@ -12,8 +12,9 @@ use std::time::{Duration, Instant};
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, WaitOptions};
 
+use super::terminal::Terminal;
 use super::{Control, files, lock};
-use crate::wire::{FromGuest, Program};
+use crate::wire::{FromGuest, Program, Size};
 
 /// The user that exec and services run as.
 pub(super) const USER: u32 = 1000;
@@ -24,9 +25,15 @@ const CHILDLESS: Duration = Duration::from_secs(30);
 /// Every program that the host asked for and that has not ended.
 pub(super) struct Programs {
     control: Arc<Control>,
-    /// Process id to operation.
-    running: Mutex<HashMap<i32, u64>>,
+    /// By process id.
+    running: Mutex<HashMap<i32, Running>>,
     started: Condvar,
+}
+
+/// A program that runs.
+struct Running {
+    operation: u64,
+    terminal: Option<Terminal>,
 }
 
 impl Programs {
@@ -37,29 +44,47 @@ impl Programs {
     /// Starts a program.
     pub(super) fn spawn(&self, id: u64, program: &Program, descriptors: Vec<OwnedFd>) {
         let name = program.arguments.first().map_or("", String::as_str);
-        let mut command = match prepare(program, descriptors) {
-            Ok(command) => command,
-            Err(error) => return self.control.refuse(id, &error, &program.directory),
-        };
+        if let Err(error) = check_directory(&program.directory) {
+            return self.control.refuse(id, &error, &program.directory);
+        }
         // The lock is held over the spawn, so that the reaper neither sees a process it can't name, nor takes the
         // zombie of a failed exec that `spawn` itself waits for.
         let mut running = lock(&self.running);
-        match command.spawn() {
-            Ok(child) => {
-                running.insert(child.id().cast_signed(), id);
-                self.control.tell(&FromGuest::Started { id, pid: child.id() });
+        let started = match program.terminal {
+            Some(size) => Terminal::start(program, size, descriptors).map(|(pid, terminal)| (pid, Some(terminal))),
+            None => {
+                prepare(program, descriptors).and_then(|mut command| command.spawn()).map(|child| (child.id(), None))
+            }
+        };
+        match started {
+            Ok((pid, terminal)) => {
+                running.insert(pid.cast_signed(), Running { operation: id, terminal });
+                self.control.tell(&FromGuest::Started { id, pid });
                 self.started.notify_one();
             }
             Err(error) => self.control.refuse(id, &error, name),
         }
     }
 
-    /// Signals a program's process group.
+    /// Signals a program's process group, and the one in the foreground of its terminal.
     pub(super) fn signal(&self, id: u64, signal: i32) {
         let running = lock(&self.running);
-        let pid = running.iter().find_map(|(pid, operation)| (*operation == id).then_some(*pid));
-        if let (Some(pid), Some(signal)) = (pid.and_then(Pid::from_raw), Signal::from_named_raw(signal)) {
-            let _ = rustix::process::kill_process_group(pid, signal);
+        let Some((pid, program)) = running.iter().find(|(_, program)| program.operation == id) else { return };
+        let Some(signal) = Signal::from_named_raw(signal) else { return };
+        let leader = Pid::from_raw(*pid);
+        let foreground = program.terminal.as_ref().and_then(Terminal::foreground).filter(|pid| Some(*pid) != leader);
+        for group in [leader, foreground].into_iter().flatten() {
+            let _ = rustix::process::kill_process_group(group, signal);
+        }
+    }
+
+    /// Resizes a program's terminal.
+    pub(super) fn resize(&self, id: u64, size: Size) {
+        let running = lock(&self.running);
+        if let Some(terminal) =
+            running.values().find(|program| program.operation == id).and_then(|program| program.terminal.as_ref())
+        {
+            terminal.resize(size);
         }
     }
 
@@ -85,7 +110,7 @@ impl Programs {
     fn reap_one(&self) {
         let mut running = lock(&self.running);
         let Ok(Some((pid, status))) = rustix::process::wait(WaitOptions::NOHANG) else { return };
-        let Some(id) = running.remove(&pid.as_raw_nonzero().get()) else { return };
+        let Some(Running { operation: id, .. }) = running.remove(&pid.as_raw_nonzero().get()) else { return };
         drop(running);
         let code = status.exit_status().or_else(|| status.terminating_signal().map(|signal| 128 + signal));
         self.control.tell(&FromGuest::Exited { id, code: code.unwrap_or(255) });
@@ -96,9 +121,6 @@ impl Programs {
 fn prepare(program: &Program, descriptors: Vec<OwnedFd>) -> io::Result<Command> {
     let mut arguments = program.arguments.iter();
     let name = arguments.next().ok_or(Errno::INVAL)?;
-    if !fs::metadata(&program.directory)?.is_dir() {
-        return Err(Errno::NOTDIR.into());
-    }
     let mut command = Command::new(name);
     command.args(arguments).env_clear().envs(&program.environment).current_dir(&program.directory);
     // A group of its own, so that a signal reaches what it started too.
@@ -115,6 +137,10 @@ fn prepare(program: &Program, descriptors: Vec<OwnedFd>) -> io::Result<Command> 
         _ => return Err(Errno::INVAL.into()),
     }
     Ok(command)
+}
+
+fn check_directory(path: &str) -> io::Result<()> {
+    if fs::metadata(path)?.is_dir() { Ok(()) } else { Err(Errno::NOTDIR.into()) }
 }
 
 /// Asks every process but this one to end, and waits for that until the deadline. What is left ends with process 1.

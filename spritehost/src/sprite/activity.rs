@@ -39,10 +39,22 @@ impl Activity {
         self.changed.notify_one();
     }
 
+    /// Bytes went to or from a program. Nobody needs to be told: it only puts sleep off.
+    pub(crate) fn traffic(&self) {
+        lock(&self.state).last = Instant::now();
+    }
+
     /// Since when nothing goes on; `None` while something does.
     pub(super) fn idle_since(&self) -> Option<Instant> {
         let state = lock(&self.state);
         (state.count == 0).then_some(state.last)
+    }
+}
+
+impl Guard {
+    /// What it is counted in.
+    pub(crate) fn activity(&self) -> Arc<Activity> {
+        self.0.clone()
     }
 }
 

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::link::{Link, Operation};
 use super::services::Services;
+use super::sessions::Sessions;
 use super::{Sprite, SpriteError};
 use crate::container::{Container, Limits, Plan};
 use crate::guest::lock;
@@ -29,6 +30,8 @@ pub(crate) struct Boot {
     place: Place,
     /// Services of this boot.
     pub services: Services,
+    /// Programs that callers run in it.
+    pub sessions: Sessions,
     /// Ends with the boot.
     pub over: CancellationToken,
     /// Ends when connections have to be cut; a new one begins with each thaw.
@@ -75,6 +78,7 @@ impl Boot {
             container,
             place,
             services: Services::default(),
+            sessions: Sessions::default(),
             over: CancellationToken::new(),
             cut: Mutex::new(CancellationToken::new()),
             still: AtomicBool::new(false),
@@ -130,9 +134,14 @@ impl Boot {
         }
     }
 
-    /// Signals a program's process group.
-    pub(super) async fn signal(&self, id: u64, signal: rustix::process::Signal) {
+    /// Signals a program's process group, and what is in the foreground of its terminal.
+    pub(crate) async fn signal(&self, id: u64, signal: rustix::process::Signal) {
         let _ = self.link.say(&ToGuest::Signal { id, signal: signal.as_raw() }).await;
+    }
+
+    /// Resizes a program's terminal.
+    pub(crate) async fn resize(&self, id: u64, size: wire::Size) {
+        let _ = self.link.say(&ToGuest::Resize { id, size }).await;
     }
 
     /// Freezes: processes first, so that nothing dials again before it stands still, then connections.

@@ -122,6 +122,7 @@ impl Services {
             environment: all,
             directory: definition.dir.clone().unwrap_or_else(|| HOME.to_owned()),
             log: Some(name.to_owned()),
+            terminal: None,
         };
         let receiver = service.state.subscribe();
         let boot = boot.clone();

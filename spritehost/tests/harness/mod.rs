@@ -3,7 +3,13 @@
 //! Needs root, runc, nftables and a finished base image, whose path is in `SNAPVM_BASE_IMAGE`.
 
 #![expect(dead_code, reason = "each test file uses its part")]
-#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
 
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
@@ -20,6 +26,7 @@ use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
 pub(crate) const TOKEN: &str = "org/1/2/secret";
 /// Longest that anything in these tests may take.
@@ -199,6 +206,93 @@ impl Host {
 impl Drop for Host {
     fn drop(&mut self) {
         self.stop(rustix::process::Signal::TERM);
+    }
+}
+
+/// A WebSocket of the API.
+pub(crate) struct Socket(WebSocketStream<MaybeTlsStream<TcpStream>>);
+
+impl Host {
+    /// Opens a WebSocket; the status of the answer when it is refused.
+    pub(crate) async fn try_open(&self, path: &str) -> Result<Socket, StatusCode> {
+        let mut call = format!("{}{path}", self.base.replace("http", "ws")).into_client_request().unwrap();
+        call.headers_mut().insert(AUTHORIZATION, format!("Bearer {TOKEN}").parse().unwrap());
+        match tokio_tungstenite::connect_async(call).await {
+            Ok((socket, _)) => Ok(Socket(socket)),
+            Err(tokio_tungstenite::tungstenite::Error::Http(response)) => Err(response.status()),
+            Err(error) => panic!("{path}: {error}"),
+        }
+    }
+
+    pub(crate) async fn open(&self, path: &str) -> Socket {
+        self.try_open(path).await.unwrap()
+    }
+
+    /// Runs a shell script on a terminal; the socket's first message, which tells about the session, is read.
+    pub(crate) async fn terminal(&self, name: &str, script: &str, more: &str) -> (Socket, Value) {
+        let path = format!("/v1/sprites/{name}/exec?tty=true&cmd=bash&cmd=-c&cmd={}{more}", encode(script));
+        let mut socket = self.open(&path).await;
+        let info = socket.text().await;
+        assert_eq!((&info["type"], &info["tty"]), (&json!("session_info"), &json!(true)));
+        (socket, info)
+    }
+}
+
+impl Socket {
+    /// The next message that is not a ping; nothing when the connection ended without a close frame.
+    pub(crate) async fn next(&mut self) -> Option<Message> {
+        loop {
+            let next = tokio::time::timeout(DEADLINE * 3, self.0.next()).await.expect("no message in time");
+            match next {
+                Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+                Some(Ok(message)) => return Some(message),
+                Some(Err(_)) | None => return None,
+            }
+        }
+    }
+
+    /// The next message, which is text.
+    pub(crate) async fn text(&mut self) -> Value {
+        match self.next().await {
+            Some(Message::Text(text)) => serde_json::from_str(&text).unwrap(),
+            other => panic!("not a text: {other:?}"),
+        }
+    }
+
+    /// What binary messages say, up to and with this text.
+    pub(crate) async fn until(&mut self, end: &str) -> String {
+        let mut said = String::new();
+        while !said.contains(end) {
+            match self.next().await {
+                Some(Message::Binary(bytes)) => said.push_str(&String::from_utf8_lossy(&bytes)),
+                Some(Message::Text(_)) => {}
+                other => panic!("{end:?} was not said: {said:?}, then {other:?}"),
+            }
+        }
+        said
+    }
+
+    /// The code that the socket is closed with; nothing when it just ended.
+    pub(crate) async fn closed(&mut self) -> Option<u16> {
+        loop {
+            match self.next().await {
+                Some(Message::Close(frame)) => return Some(frame.unwrap().code.into()),
+                Some(_) => {}
+                None => return None,
+            }
+        }
+    }
+
+    pub(crate) async fn send(&mut self, message: impl Into<Message>) {
+        self.0.send(message.into()).await.unwrap();
+    }
+
+    pub(crate) async fn say(&mut self, message: &Value) {
+        self.send(Message::text(message.to_string())).await;
+    }
+
+    pub(crate) async fn type_in(&mut self, text: &str) {
+        self.send(Message::binary(text.as_bytes().to_vec())).await;
     }
 }
 
