@@ -3,11 +3,13 @@
 //! Counted: terminal input and output, app requests and the bytes of their sockets, one-shot commands while they run. Never counted: open tabs,
 //! attaching, acknowledgements, sizes, pings, and anything the agent does for itself.
 
+use serde::{Deserialize, Serialize};
+
 /// How often activity is reported while it goes on, in milliseconds.
 const REPORT_EVERY: u64 = 5_000;
 
 /// Remembers when something last happened.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Meter {
     last: u64,
     reported: Option<u64>,

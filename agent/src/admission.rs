@@ -5,6 +5,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
+use serde::{Deserialize, Serialize};
 use snapvm_protocol::ids::MachineId;
 use snapvm_protocol::tickets::{LIFETIME_SECONDS, Purpose, TicketError, Verifier};
 
@@ -13,6 +14,15 @@ use crate::clock::{GuestClock, Reading};
 const LIFETIME_MS: i64 = LIFETIME_SECONDS * 1000;
 /// Leases that are alive at once: one per edge location that serves the machine; more only cost a signature check.
 const LEASES_MAX: usize = 16;
+
+/// What was learned from tickets and from the object, for a hand-over. Leases are learned again at their next use.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Learned {
+    generation: u32,
+    clock: GuestClock,
+    used: HashMap<String, i64>,
+    epoch: u64,
+}
 
 /// Decides on tickets.
 #[derive(Debug)]
@@ -59,6 +69,20 @@ impl Admission {
             leases: VecDeque::new(),
             epoch: 0,
         }
+    }
+
+    /// What was learned so far.
+    #[must_use]
+    pub fn learned(&self) -> Learned {
+        Learned { generation: self.generation, clock: self.clock, used: self.used.clone(), epoch: self.epoch }
+    }
+
+    /// Takes what an agent before this one had learned.
+    pub fn resume(&mut self, learned: Learned) {
+        self.generation = self.generation.max(learned.generation);
+        self.epoch = self.epoch.max(learned.epoch);
+        self.clock = learned.clock;
+        self.used = learned.used;
     }
 
     /// The machine.
@@ -206,6 +230,9 @@ mod tests {
         assert_eq!(admission.wake(&first, at(0)), Ok(()));
         assert_eq!(admission.generation(), 4);
         assert_eq!(admission.wake(&first, at(1)), Err(TicketError::Replayed));
+        let mut resumed = self::admission();
+        resumed.resume(admission.learned());
+        assert_eq!(resumed.wake(&first, at(1)), Err(TicketError::Replayed));
         assert_eq!(admission.wake(&text(Purpose::Wake, 3, "b", NOW), at(1)), Err(TicketError::Generation));
         assert_eq!(admission.wake(&text(Purpose::Control, 4, "c", NOW), at(1)), Err(TicketError::Purpose));
         assert_eq!(admission.wake(&text(Purpose::Wake, 4, "d", NOW - 60_000), at(1)), Err(TicketError::Expired));
@@ -245,6 +272,9 @@ mod tests {
         assert_eq!(admission.ingress(&stale, at(60_000)), Err(IngressRefusal::Epoch));
         assert!(admission.adopt_generation(4));
         assert_eq!(admission.ingress(&newer, at(60_001)), Err(TicketError::Generation.into()));
+        let mut resumed = self::admission();
+        resumed.resume(admission.learned());
+        assert_eq!((resumed.generation(), resumed.adopt_epoch(6)), (4, false));
         let wake = text(Purpose::Wake, 4, "d", NOW + 60_000);
         assert_eq!(admission.ingress(&wake, at(60_001)), Err(TicketError::Purpose.into()));
     }

@@ -18,6 +18,8 @@ use crate::configuration::{Configuration, Timings};
 use crate::dial::Dialer;
 use crate::exec::Commands;
 use crate::guest::tasks::Tasks;
+use crate::handover::Succession;
+use crate::http::Listener;
 use crate::identity::Identity;
 use crate::ingress::connections::Connections;
 use crate::services::Services;
@@ -50,6 +52,10 @@ pub struct Agent {
     pub timings: Timings,
     /// Opens sockets.
     pub dialer: Dialer,
+    /// Takes requests.
+    pub listener: Listener,
+    /// The upgrade in place.
+    pub succession: Succession,
     /// Which tickets are let in.
     pub admission: RefCell<Admission>,
     /// Awake, preparing to sleep, asleep.
@@ -151,17 +157,24 @@ pub enum StartError {
 }
 
 impl Agent {
-    /// A new agent, and the wake tickets it will hand to the control task.
+    /// An agent that knows nothing yet, and the wake tickets it will hand to the control task.
     ///
     /// # Errors
     /// See [`StartError`].
-    pub fn new(configuration: Configuration) -> Result<(Rc<Self>, mpsc::UnboundedReceiver<Woken>), StartError> {
+    pub fn new(
+        configuration: Configuration,
+        listener: Listener,
+        identity: Identity,
+    ) -> Result<(Rc<Self>, mpsc::UnboundedReceiver<Woken>), StartError> {
         let (wakes, tickets) = mpsc::unbounded_channel();
-        let Configuration { machine, generation, origin, platform, guest_socket, timings, .. } = configuration;
+        let Configuration { machine, generation, origin, platform, guest_socket, timings, next_binary, .. } =
+            configuration;
         let agent = Rc::new(Self {
-            identity: Identity::new()?,
+            identity,
             timings,
             dialer: Dialer::new(origin)?,
+            listener,
+            succession: Succession::new(next_binary),
             admission: RefCell::new(Admission::new(machine, generation, platform)),
             // A lease from before this boot may still be around: whoever holds it has to ask for a wake first.
             phase: RefCell::new(Phase::Asleep),

@@ -8,8 +8,10 @@
 //! Invariant: [`GuestClock::now`] never runs ahead of the platform by a step of the guest's own wall clock, so no
 //! good ticket is refused because somebody set the time.
 
+use serde::{Deserialize, Serialize};
+
 /// A reading of the guest's clocks, in milliseconds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reading {
     /// Since boot, including time suspended where the kernel knows of it.
     pub boot: u64,
@@ -37,7 +39,7 @@ impl Reading {
 }
 
 /// What is known of the platform's time.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GuestClock(Option<(i64, Reading)>);
 
 impl GuestClock {

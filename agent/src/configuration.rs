@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Deserialize;
-use snapvm_protocol::agent::{DEAD_SECONDS, PING_SECONDS, environment};
+use snapvm_protocol::agent::{DEAD_SECONDS, NEXT_BINARY_PATH, PING_SECONDS, environment};
 use snapvm_protocol::exec::KEEPALIVE_SECONDS;
 use snapvm_protocol::hosts::AGENT_PORT;
 use snapvm_protocol::ids::MachineId;
@@ -17,6 +17,8 @@ use crate::dial::Origin;
 
 /// Overrides the guest socket's path.
 const GUEST_SOCKET: &str = "SNAPVM_GUEST_SOCKET";
+/// Overrides where a successor is delivered, for tests.
+const NEXT_BINARY: &str = "SNAPVM_TEST_NEXT_BINARY";
 /// Shortens intervals: a JSON object of [`Timings`], for tests.
 const TIMINGS: &str = "SNAPVM_TEST_TIMINGS";
 /// Makes the agent reap orphans although it is not process 1, for tests.
@@ -41,6 +43,8 @@ pub struct Configuration {
     pub timings: Timings,
     /// Whether to adopt and reap orphans.
     pub subreaper: bool,
+    /// Where a newer agent is delivered.
+    pub next_binary: PathBuf,
 }
 
 /// Intervals in milliseconds.
@@ -171,6 +175,7 @@ impl Configuration {
                 .map_or_else(|| PathBuf::from("/.sprite/api.sock"), PathBuf::from),
             timings,
             subreaper: std::env::var_os(SUBREAPER).is_some(),
+            next_binary: std::env::var_os(NEXT_BINARY).map_or_else(|| NEXT_BINARY_PATH.into(), PathBuf::from),
         })
     }
 }

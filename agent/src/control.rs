@@ -56,10 +56,10 @@ enum Ended {
     Woken(Woken, Box<Socket>),
 }
 
-/// Dials for as long as the agent lives.
-pub async fn run(agent: Rc<Agent>, mut wakes: mpsc::UnboundedReceiver<Woken>) {
+/// Dials for as long as the agent lives; at once when it goes on for an agent before it.
+pub async fn run(agent: Rc<Agent>, mut wakes: mpsc::UnboundedReceiver<Woken>, redials: bool) {
     let mut backoff = Backoff::default();
-    let mut next = Next::Wait;
+    let mut next = if redials { Next::Again(Duration::ZERO) } else { Next::Wait };
     let mut old = None;
     let mut beat = agent.beat.subscribe();
     loop {
@@ -143,6 +143,7 @@ async fn converse(
     let hello = ToObject::Hello {
         protocol: PROTOCOL_VERSION,
         boot: agent.identity.boot.clone(),
+        digest: agent.identity.digest().await.to_owned(),
         generation: agent.admission.borrow().generation(),
         woke,
         terminals: agent.terminals.statuses(),

@@ -37,6 +37,7 @@ pub fn private_variables() -> Vec<std::ffi::OsString> {
     let ours = [variables::MACHINE, variables::GENERATION, variables::DIAL_ORIGIN, variables::PLATFORM_KEY];
     let is_private = |name: &std::ffi::OsString| {
         name.to_str().is_some_and(|name| ours.contains(&name) || name.starts_with("SNAPVM_TEST_"))
+            || name == crate::handover::process::VARIABLE
     };
     std::env::vars_os().map(|(name, _)| name).filter(is_private).collect()
 }

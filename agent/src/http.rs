@@ -8,6 +8,9 @@ pub mod guarded;
 
 use std::cell::Cell;
 use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::time::Duration;
@@ -20,7 +23,8 @@ use hyper::{Method, Request, Response, StatusCode};
 use snapvm_protocol::agent::{PROTOCOL_VERSION, WAKE_PATH, WakeReply};
 use snapvm_protocol::exec::EXEC_PATH;
 use snapvm_protocol::headers::{AGENT_MARK, RESERVED_PATH, TICKET};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 
 use crate::agent::Agent;
 use crate::clock::Reading;
@@ -46,12 +50,92 @@ pub enum BodyError {
 /// Connections at once. Beyond it the kernel's queue is where they wait.
 const CONNECTIONS_MAX: u32 = 1024;
 
+/// The listening socket. What comes while it is paused waits in the kernel's queue, over an exec too.
+pub struct Listener {
+    socket: TcpListener,
+    accepting: watch::Sender<bool>,
+    open: watch::Sender<u32>,
+}
+
+impl Listener {
+    /// Listens.
+    ///
+    /// # Errors
+    /// When the address cannot be had.
+    pub async fn bind(address: SocketAddr) -> io::Result<Self> {
+        Ok(Self::new(TcpListener::bind(address).await?))
+    }
+
+    /// Goes on with the socket of an agent before this one.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub fn resume(descriptor: OwnedFd) -> io::Result<Self> {
+        let socket = std::net::TcpListener::from(descriptor);
+        socket.set_nonblocking(true)?;
+        Ok(Self::new(TcpListener::from_std(socket)?))
+    }
+
+    fn new(socket: TcpListener) -> Self {
+        Self { socket, accepting: watch::Sender::new(true), open: watch::Sender::new(0) }
+    }
+
+    /// Where it listens.
+    ///
+    /// # Errors
+    /// When the system does not say.
+    pub fn address(&self) -> io::Result<SocketAddr> {
+        self.socket.local_addr()
+    }
+
+    /// Its descriptor, for a hand-over.
+    #[must_use]
+    pub fn descriptor(&self) -> i32 {
+        self.socket.as_raw_fd()
+    }
+
+    /// Lets new connections wait, and has those that are open end with the answer they are waiting for.
+    pub fn pause(&self) {
+        self.accepting.send_replace(false);
+    }
+
+    /// Waits until no connection is open but those that were upgraded.
+    pub async fn all_closed(&self) {
+        // The sender lives in self.
+        let _ = self.open.subscribe().wait_for(|open| *open == 0).await;
+    }
+
+    fn is_accepting(&self) -> bool {
+        *self.accepting.borrow()
+    }
+
+    async fn paused(&self) {
+        let _ = self.accepting.subscribe().wait_for(|accepting| !*accepting).await;
+    }
+
+    /// Takes new connections.
+    pub fn accept(&self) {
+        self.accepting.send_replace(true);
+    }
+
+    async fn next(&self) -> io::Result<TcpStream> {
+        let mut accepting = self.accepting.subscribe();
+        loop {
+            // The sender lives in self.
+            let _ = accepting.wait_for(|accepting| *accepting).await;
+            tokio::select! {
+                accepted = self.socket.accept() => return accepted.map(|(stream, _)| stream),
+                _ = accepting.changed() => {}
+            }
+        }
+    }
+}
+
 /// Accepts connections for as long as the agent lives.
-pub async fn serve(agent: Rc<Agent>, listener: TcpListener) {
-    let open = Rc::new(Cell::new(0_u32));
+pub async fn serve(agent: Rc<Agent>) {
     loop {
-        let stream = match listener.accept().await {
-            Ok((stream, _)) => stream,
+        let stream = match agent.listener.next().await {
+            Ok(stream) => stream,
             Err(error) => {
                 // Out of descriptors, mostly: trying at once would only spin.
                 note!("no connection could be accepted: {error}");
@@ -59,26 +143,40 @@ pub async fn serve(agent: Rc<Agent>, listener: TcpListener) {
                 continue;
             }
         };
-        if open.get() >= CONNECTIONS_MAX {
+        if *agent.listener.open.borrow() >= CONNECTIONS_MAX {
             continue;
         }
         // Answers go out as they are written.
         let _ = stream.set_nodelay(true);
-        let (agent, count) = (Rc::clone(&agent), Rc::clone(&open));
-        count.set(count.get() + 1);
+        let agent = Rc::clone(&agent);
+        agent.listener.open.send_modify(|open| *open += 1);
         tokio::task::spawn_local(async move {
             let stream = Guarded::new(stream);
             let peer = stream.peer();
-            let service = service_fn(|request| answer(&agent, &peer, request));
+            let asked = Cell::new(false);
+            let service = service_fn(|request| {
+                asked.set(true);
+                answer(&agent, &peer, request)
+            });
             let connection = hyper::server::conn::http1::Builder::new()
                 .half_close(true)
                 .header_read_timeout(None)
                 .max_buf_size(framing::HEAD_MAX * 2)
                 .serve_connection(stream, service)
                 .with_upgrades();
+            let mut connection = std::pin::pin!(connection);
             // What goes wrong on a connection is the business of its two ends.
-            let _ = connection.await;
-            count.set(count.get().saturating_sub(1));
+            tokio::select! {
+                _ = connection.as_mut() => {}
+                () = agent.listener.paused() => {
+                    // One that has not asked yet may just be about to: its answer will be its last.
+                    if asked.get() {
+                        connection.as_mut().graceful_shutdown();
+                    }
+                    let _ = connection.await;
+                }
+            }
+            agent.listener.open.send_modify(|open| *open = open.saturating_sub(1));
         });
     }
 }
@@ -96,7 +194,8 @@ async fn answer(agent: &Rc<Agent>, peer: &Peer, request: Request<Incoming>) -> R
         (&Method::CONNECT, _) => closing(said(StatusCode::METHOD_NOT_ALLOWED, "this is no proxy")),
         _ => ingress::answer(agent, request).await,
     };
-    Ok(response)
+    let is_last = !agent.listener.is_accepting() && response.status() != StatusCode::SWITCHING_PROTOCOLS;
+    Ok(if is_last { closing(response) } else { response })
 }
 
 async fn wake(agent: &Rc<Agent>, request: &Request<Incoming>) -> Response<Body> {

@@ -1,10 +1,13 @@
 //! Who this process is: its boot id, its key, its binary's digest.
 //!
-//! Invariant: the private key is made at start and never leaves memory; nothing here is written anywhere.
+//! Invariant: the private key is made at start and never leaves memory; nothing here is written anywhere. An upgrade
+//! in place passes it on through memory too (see [`crate::handover`]).
 
 use std::fmt::Write as _;
-use std::io::Read as _;
+use std::io::{self, Read as _};
+use std::path::Path;
 
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use snapvm_protocol::tickets::{Signer, TicketError};
 use tokio::sync::OnceCell;
@@ -18,7 +21,24 @@ pub struct Identity {
     pub signer: Signer,
     /// The public half, as headers carry it.
     pub public_key: String,
+    seed: Seed,
     digest: OnceCell<String>,
+}
+
+/// What the key is made of. Its `Debug` shows nothing.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seed([u8; 32]);
+
+impl std::fmt::Debug for Seed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Seed(..)")
+    }
+}
+
+impl From<[u8; 32]> for Seed {
+    fn from(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
 }
 
 /// The system gives no randomness, or no key can be made of it.
@@ -38,13 +58,26 @@ impl Identity {
     /// # Errors
     /// See [`IdentityError`].
     pub fn new() -> Result<Self, IdentityError> {
-        let signer = Signer::from_seed(&random::<32>()?)?;
-        Ok(Self {
-            boot: hex(&random::<16>()?),
-            public_key: signer.verifier().to_text(),
-            signer,
-            digest: OnceCell::new(),
-        })
+        Self::from_parts(hex(&random::<16>()?), Seed(random::<32>()?), OnceCell::new())
+    }
+
+    /// The one of an agent before this one, in the same process.
+    ///
+    /// # Errors
+    /// See [`IdentityError`].
+    pub fn resume(boot: String, seed: Seed, digest: String) -> Result<Self, IdentityError> {
+        Self::from_parts(boot, seed, OnceCell::new_with(Some(digest)))
+    }
+
+    fn from_parts(boot: String, seed: Seed, digest: OnceCell<String>) -> Result<Self, IdentityError> {
+        let signer = Signer::from_seed(&seed.0)?;
+        Ok(Self { boot, public_key: signer.verifier().to_text(), signer, seed, digest })
+    }
+
+    /// What the key is made of, for a hand-over.
+    #[must_use]
+    pub fn seed(&self) -> Seed {
+        self.seed.clone()
     }
 
     /// SHA-256 of the running binary, hex; empty when it cannot be read. Read once, beside everything else, since
@@ -73,14 +106,21 @@ pub fn random_id() -> Result<String, IdentityError> {
 }
 
 fn binary_digest() -> String {
-    let Ok(mut file) = std::fs::File::open("/proc/self/exe") else { return String::new() };
+    file_digest(Path::new("/proc/self/exe")).unwrap_or_default()
+}
+
+/// SHA-256 of a file, hex.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn file_digest(path: &Path) -> io::Result<String> {
+    let mut file = std::fs::File::open(path)?;
     let mut hash = Sha256::new();
     let mut buffer = [0_u8; 16 * 1024];
     loop {
-        match file.read(&mut buffer) {
-            Ok(0) => return hex(&hash.finalize()),
-            Ok(length) => hash.update(buffer.get(..length).unwrap_or_default()),
-            Err(_) => return String::new(),
+        match file.read(&mut buffer)? {
+            0 => return Ok(hex(&hash.finalize())),
+            length => hash.update(buffer.get(..length).unwrap_or_default()),
         }
     }
 }

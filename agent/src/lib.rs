@@ -25,6 +25,7 @@ pub mod control;
 pub mod dial;
 pub mod exec;
 pub mod guest;
+pub mod handover;
 pub mod http;
 pub mod identity;
 pub mod ingress;
@@ -38,12 +39,15 @@ pub mod tick;
 use std::io;
 use std::rc::Rc;
 
-use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::{LocalSet, spawn_local};
 
 use crate::agent::{Agent, StartError};
 use crate::configuration::Configuration;
+use crate::handover::Descriptors;
+use crate::handover::process::{self, Beginning};
+use crate::http::Listener;
+use crate::identity::Identity;
 
 /// Why the agent ended.
 #[derive(Debug, thiserror::Error)]
@@ -72,16 +76,44 @@ pub fn run(configuration: Configuration) -> Result<(), AgentError> {
 
 async fn serve(configuration: Configuration) -> Result<(), AgentError> {
     let system = |what| move |error| AgentError::System(what, error);
-    let listener = TcpListener::bind(configuration.listen).await.map_err(system("the port cannot be had"))?;
-    let address = listener.local_addr().map_err(system("no address"))?;
+    let beginning = process::begin();
     let mut terminate = signal(SignalKind::terminate()).map_err(system("no signals"))?;
-    reaper::start(configuration.subreaper);
-    let (agent, wakes) = Agent::new(configuration)?;
+    process::take_signals();
+    reaper::start(configuration.subreaper).map_err(system("no signals"))?;
+    let resumed = match beginning {
+        Beginning::Fresh => None,
+        Beginning::Resumed(state) => Some((Descriptors::of(&state), *state)),
+        Beginning::Unusable(unusable) => {
+            journal::note!("the state of the agent before this one cannot be used: {unusable}");
+            handover::end_children();
+            None
+        }
+    };
+    let (identity, listener, resumed) = match resumed {
+        None => (Identity::new(), None, None),
+        Some((mut descriptors, state)) => (
+            Identity::resume(state.boot.clone(), state.seed.clone(), state.digest.clone()),
+            descriptors.take(state.listener),
+            Some((descriptors, state)),
+        ),
+    };
+    let listener = match listener {
+        Some(descriptor) => Listener::resume(descriptor),
+        None => Listener::bind(configuration.listen).await,
+    };
+    let listener = listener.map_err(system("the port cannot be had"))?;
+    let address = listener.address().map_err(system("no address"))?;
+    let (agent, wakes) = Agent::new(configuration, listener, identity.map_err(StartError::Identity)?)?;
+    let redials = resumed.is_some();
+    if let Some((descriptors, state)) = resumed {
+        handover::resume(&agent, state, descriptors);
+        journal::note!("goes on as {}", agent.identity.digest().await);
+    }
     let digested = Rc::clone(&agent);
     spawn_local(async move { digested.identity.digest().await.len() });
-    spawn_local(control::run(Rc::clone(&agent), wakes));
+    spawn_local(control::run(Rc::clone(&agent), wakes, redials));
     spawn_local(tick::run(Rc::clone(&agent)));
-    spawn_local(http::serve(Rc::clone(&agent), listener));
+    spawn_local(http::serve(Rc::clone(&agent)));
     journal::note!("listens on {address}");
     terminate.recv().await;
     // The runtime stops the agent before it stops the machine: services get their chance to write their state.

@@ -8,6 +8,7 @@ pub mod log;
 pub mod process;
 
 use std::cell::{Cell, RefCell};
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -18,7 +19,9 @@ use tokio::sync::{Notify, watch};
 
 use crate::agent::Agent;
 use crate::clock::Reading;
-use crate::reaper::Own;
+use crate::handover::state;
+use crate::journal::note;
+use crate::reaper::Child;
 use lifecycle::{Effect, Intervals, Lifecycle};
 use log::Log;
 
@@ -128,6 +131,31 @@ impl Services {
         }
     }
 
+    /// What [`Services::take_over`] needs. Nothing of it changes until the next await.
+    #[must_use]
+    pub fn parts(&self) -> Vec<state::Service> {
+        let parts = |service: &Rc<Service>| state::Service {
+            life: service.life.borrow().clone(),
+            pipes: service.log.descriptors(),
+        };
+        self.list.borrow().iter().map(parts).collect()
+    }
+
+    /// Goes on with a service of an agent before this one, and with the pipes of its log.
+    pub fn take_over(&self, agent: &Rc<Agent>, life: Lifecycle, pipes: Vec<OwnedFd>) {
+        let process = life.process();
+        let service = Service::run(agent, life);
+        for pipe in pipes {
+            if service.log.take(pipe).is_err() {
+                note!("a service's log could not be taken over");
+            }
+        }
+        if let Some(pid) = process {
+            service.await_end(pid);
+        }
+        self.list.borrow_mut().push(service);
+    }
+
     fn all(&self) -> Vec<Rc<Service>> {
         self.list.borrow().clone()
     }
@@ -140,9 +168,13 @@ impl Services {
 impl Service {
     fn new(agent: &Rc<Agent>, definition: ServiceDefinition) -> Rc<Self> {
         let intervals = Intervals { grace: agent.timings.grace, backoff: agent.timings.service_backoff };
+        Self::run(agent, Lifecycle::new(definition, intervals))
+    }
+
+    fn run(agent: &Rc<Agent>, life: Lifecycle) -> Rc<Self> {
         let service = Rc::new(Self {
-            log: Log::new(&definition.name),
-            life: RefCell::new(Lifecycle::new(definition, intervals)),
+            log: Log::new(&life.definition.name),
+            life: RefCell::new(life),
             reported: RefCell::new(None),
             due_changed: Notify::new(),
             changed: watch::Sender::new(()),
@@ -186,26 +218,25 @@ impl Service {
 
     fn spawn(self: &Rc<Self>) -> Option<Effect> {
         let definition = self.life.borrow().definition.clone();
-        let spawned = self.log.pipe().and_then(|output| process::spawn(&definition, output));
-        let pid = spawned.as_ref().ok().and_then(tokio::process::Child::id);
-        match (spawned, pid) {
-            (Ok(mut child), Some(pid)) => {
-                let (own, service) = (Own::register(pid), Rc::clone(self));
-                tokio::task::spawn_local(async move {
-                    let status = child.wait().await;
-                    drop(own);
-                    let exit = status.map_or(lifecycle::Exit::Code(-1), process::exit_of);
-                    let group_lives = process::group_lives(pid);
-                    service.change(|life| life.exited(exit, group_lives, now()));
-                });
+        match self.log.pipe().and_then(|output| process::spawn(&definition, output)) {
+            Ok(pid) => {
+                self.await_end(pid);
                 self.life.borrow_mut().spawned(pid, now())
             }
-            (Err(error), _) => {
+            Err(error) => {
                 self.life.borrow_mut().unspawnable(format!("could not be started: {error}"), now());
                 None
             }
-            (Ok(_), None) => None,
         }
+    }
+
+    fn await_end(self: &Rc<Self>, pid: u32) {
+        let (child, service) = (Child::of(pid), Rc::clone(self));
+        tokio::task::spawn_local(async move {
+            let exit = child.wait().await.unwrap_or(lifecycle::Exit::Code(-1));
+            let group_lives = process::group_lives(pid);
+            service.change(|life| life.exited(exit, group_lives, now()));
+        });
     }
 
     fn report(&self) {

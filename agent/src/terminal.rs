@@ -20,13 +20,17 @@ pub mod stream;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::Duration;
 
 use snapvm_protocol::agent::{OpenTerminal, TerminalEnd, TerminalStatus, ToObject};
 use snapvm_protocol::ids::TerminalId;
+use tokio::sync::watch;
 
 use crate::agent::Agent;
+use crate::handover::state;
+use crate::journal::note;
 use session::Session;
 
 /// How long an ordered sleep waits for clients to take the last output.
@@ -34,22 +38,26 @@ const FLUSH_PATIENCE: Duration = Duration::from_secs(2);
 
 /// All sessions.
 #[derive(Default)]
-pub struct Terminals(RefCell<BTreeMap<TerminalId, Rc<Session>>>);
+pub struct Terminals {
+    open: RefCell<BTreeMap<TerminalId, Rc<Session>>>,
+    /// How many are being closed.
+    closing: watch::Sender<usize>,
+}
 
 impl Terminals {
     /// Shells that run, for Hello.
     #[must_use]
     pub fn statuses(&self) -> Vec<TerminalStatus> {
         let is_alive = |session: &&Rc<Session>| session.end().is_none();
-        self.0.borrow().values().filter(is_alive).map(|session| session.status()).collect()
+        self.open.borrow().values().filter(is_alive).map(|session| session.status()).collect()
     }
 
     fn all(&self) -> Vec<Rc<Session>> {
-        self.0.borrow().values().cloned().collect()
+        self.open.borrow().values().cloned().collect()
     }
 
     fn get(&self, session: TerminalId) -> Option<Rc<Session>> {
-        self.0.borrow().get(&session).cloned()
+        self.open.borrow().get(&session).cloned()
     }
 
     /// The sessions that the object says should exist. A shell of any other session belongs to nobody: it was closed
@@ -82,7 +90,7 @@ impl Terminals {
         }
         match Session::start(agent, open) {
             Ok(session) => {
-                self.0.borrow_mut().insert(open.session, Rc::clone(&session));
+                self.open.borrow_mut().insert(open.session, Rc::clone(&session));
                 agent.link.send(ToObject::TerminalStarted(session.status()));
                 session.connect(agent);
             }
@@ -95,13 +103,39 @@ impl Terminals {
 
     /// Ends a session's shell and forgets the session once its end has been told.
     pub fn close(&self, session: TerminalId) {
-        let Some(session) = self.0.borrow_mut().remove(&session) else { return };
+        let Some(session) = self.open.borrow_mut().remove(&session) else { return };
+        self.closing.send_modify(|closing| *closing += 1);
+        let closing = self.closing.clone();
         tokio::task::spawn_local(async move {
             session.hang_up().await;
             session.delivered(FLUSH_PATIENCE).await;
             session.disconnect(1000);
             session.forget();
+            closing.send_modify(|closing| *closing -= 1);
         });
+    }
+
+    /// Waits until no session is being closed.
+    pub async fn none_closing(&self) {
+        // The sender lives in self.
+        let _ = self.closing.subscribe().wait_for(|closing| *closing == 0).await;
+    }
+
+    /// What [`Terminals::take_over`] needs. Nothing of it changes until the next await.
+    #[must_use]
+    pub fn parts(&self) -> Vec<state::Terminal> {
+        self.all().iter().map(|session| session.parts()).collect()
+    }
+
+    /// Goes on with a session of an agent before this one, and dials its socket.
+    pub fn take_over(&self, agent: &Rc<Agent>, parts: state::Terminal, master: OwnedFd) {
+        match Session::resume(agent, parts, master) {
+            Ok(session) => {
+                session.connect(agent);
+                self.open.borrow_mut().insert(session.id, session);
+            }
+            Err(error) => note!("a terminal was lost in the upgrade: {error}"),
+        }
     }
 
     /// Ends every shell, for a stop; their sessions stay for those who look at them until the sockets close.
@@ -123,6 +157,6 @@ impl Terminals {
             session.disconnect(code);
         }
         futures_util::future::join_all(sessions.iter().map(|session| session.disconnected())).await;
-        self.0.borrow_mut().retain(|_, session| session.end().is_none());
+        self.open.borrow_mut().retain(|_, session| session.end().is_none());
     }
 }

@@ -22,6 +22,9 @@
 //! sleep:  object ─Sleep─▶ agent: warn terminals, stop `at_sleep: stop` services, sync
 //!         object ◀─SleepReady─ agent
 //!         object ─SleepGo─▶ agent: close sockets with 4410, drop the task, refuse ingress     (or ─SleepCancel─▶)
+//!
+//! upgrade: object ─(delivers the binary at NEXT_BINARY_PATH)─Upgrade─▶ agent: verify, hand over, exec in place
+//!          object ◀─Hello─ the same boot with the new digest            (or ◀─UpgradeRefused─ the old agent goes on)
 //! ```
 
 use serde::{Deserialize, Serialize};
@@ -29,8 +32,9 @@ use serde::{Deserialize, Serialize};
 use crate::ids::{MachineId, TerminalId};
 use crate::services::{ServiceAction, ServiceDefinition, ServiceStatus};
 
-/// Version of everything in this module. The object refuses an agent of another one with 4406.
-pub const PROTOCOL_VERSION: u32 = 1;
+/// Version of everything in this module. The object refuses an agent of another one with 4406 and has it replaced;
+/// only the fields of [`ToObject::Hello`] that [`version_of`] reads are the same in every version.
+pub const PROTOCOL_VERSION: u32 = 2;
 /// Where the agent takes *wake*.
 pub const WAKE_PATH: &str = "/.snapvm/agent/wake";
 /// Longest control message, in bytes.
@@ -43,8 +47,10 @@ pub const DEAD_SECONDS: u64 = 45;
 pub const TASK_NAME: &str = "snapvm-agent";
 /// Name of the sprite's service that runs the agent.
 pub const SERVICE_NAME: &str = "snapvm-agent";
-/// Where the agent's binary lies in the guest.
+/// Where the agent's binary lies in the guest: what a boot starts.
 pub const BINARY_PATH: &str = "/opt/snapvm/agent";
+/// Where its successor is delivered; it takes [`BINARY_PATH`] once it runs and has said Hello.
+pub const NEXT_BINARY_PATH: &str = "/opt/snapvm/agent.next";
 
 /// Variables of the agent's process, set in its service definition. None of them is secret.
 pub mod environment {
@@ -137,8 +143,11 @@ pub enum ToObject {
     Hello {
         /// [`PROTOCOL_VERSION`].
         protocol: u32,
-        /// Random per start of the agent's process.
+        /// Random per start of the agent's process; an upgrade in place keeps it.
         boot: String,
+        /// SHA-256 of its own binary, hex; empty when it cannot be read.
+        #[serde(default)]
+        digest: String,
         /// The generation it believes in.
         generation: u32,
         /// How it came to dial.
@@ -185,6 +194,15 @@ pub enum ToObject {
     Tasks {
         /// Their names, without the agent's own.
         names: Vec<String>,
+    },
+    /// The agent goes on as it is.
+    UpgradeRefused {
+        /// The binary that it was to become.
+        digest: String,
+        /// Why, for people.
+        reason: String,
+        /// Whether it was only the wrong moment.
+        again: bool,
     },
 }
 
@@ -270,6 +288,11 @@ pub enum ToAgent {
         /// Which sleep.
         sleep: u64,
     },
+    /// A newer agent lies at [`NEXT_BINARY_PATH`]: become it, with everything that runs.
+    Upgrade {
+        /// SHA-256 of its binary, hex.
+        digest: String,
+    },
 }
 
 /// A session whose shell should exist.
@@ -299,6 +322,21 @@ pub fn decode<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, InvalidMessage
     serde_json::from_str(text).map_err(|_| InvalidMessage::Malformed)
 }
 
+/// The protocol version and the digest of an agent's Hello, whatever else its version may say in it.
+#[must_use]
+pub fn version_of(text: &str) -> Option<(u32, String)> {
+    #[derive(Deserialize)]
+    struct Hello {
+        #[serde(rename = "type")]
+        kind: String,
+        protocol: u32,
+        #[serde(default)]
+        digest: String,
+    }
+    let hello: Hello = decode(text).ok()?;
+    (hello.kind == "hello").then_some((hello.protocol, hello.digest))
+}
+
 /// Why a control message was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidMessage {
@@ -324,11 +362,21 @@ mod tests {
         assert_eq!(decode::<ToObject>(&" ".repeat(MESSAGE_MAX + 1)), Err(InvalidMessage::TooLong));
     }
 
+    #[test]
+    fn a_hello_of_any_version_says_which() {
+        let of = |text: &str| version_of(text);
+        assert_eq!(of(r#"{"type":"hello","protocol":1,"boot":"b","unknown":[]}"#), Some((1, String::new())));
+        assert_eq!(of(r#"{"type":"hello","protocol":9,"digest":"d","terminals":"other"}"#), Some((9, "d".into())));
+        assert_eq!(of(r#"{"type":"activity","protocol":1}"#), None);
+        assert_eq!(of(r#"{"type":"hello"}"#), None);
+    }
+
     proptest! {
         #[test]
         fn any_text_is_read_or_refused(text in "\\PC{0,300}") {
             let _ = decode::<ToAgent>(&text);
             let _ = decode::<ToObject>(&text);
+            let _ = version_of(&text);
         }
     }
 }

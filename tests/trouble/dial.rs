@@ -142,7 +142,7 @@ async fn a_wake_ticket_is_good_once_and_its_machine_gets_over_it() {
     assert_eq!(refused.status, 403, "replayed: {refused:?}");
     // What it says first must be that it is the one that was bound.
     let hello =
-        r#"{"type":"hello","protocol":1,"boot":"another","generation":1,"woke":"boot","terminals":[],"services":[]}"#;
+        r#"{"type":"hello","protocol":2,"boot":"another","generation":1,"woke":"boot","terminals":[],"services":[]}"#;
     sockets::send(&mut socket, tokio_tungstenite::tungstenite::Message::text(hello)).await;
     assert_eq!(sockets::closed(&mut socket).await, close::FORBIDDEN);
     drop(socket);

@@ -33,8 +33,8 @@ pub(crate) use wrangler::Wrangler;
 use crate::ports::ReservedPort;
 use folder::StackFolder;
 
-pub use postgres::{POSTGRES_VARIABLE, Release};
 pub(crate) use postgres::link_libraries;
+pub use postgres::{POSTGRES_VARIABLE, Release};
 
 /// URLs of the database, one for each way in.
 #[derive(Debug, Clone)]

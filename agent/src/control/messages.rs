@@ -6,7 +6,7 @@ use snapvm_protocol::agent::{ToAgent, ToObject, WokeBy};
 
 use crate::agent::Agent;
 use crate::clock::Reading;
-use crate::sleep;
+use crate::{handover, sleep};
 
 /// Does what a message says; whether it was the word to sleep, so that the socket is to be closed.
 pub(super) async fn take(agent: &Rc<Agent>, message: ToAgent, woke: WokeBy) -> bool {
@@ -36,6 +36,7 @@ pub(super) async fn take(agent: &Rc<Agent>, message: ToAgent, woke: WokeBy) -> b
         ToAgent::Sleep { sleep, kind, clear_tasks } => sleep::prepare(agent, sleep, kind, clear_tasks),
         ToAgent::SleepGo { sleep } => return sleep::go(agent, sleep).await,
         ToAgent::SleepCancel { sleep } => sleep::cancel(agent, Some(sleep)),
+        ToAgent::Upgrade { digest } => handover::order(agent, digest),
     }
     false
 }

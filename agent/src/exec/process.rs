@@ -4,8 +4,8 @@
 //! makes itself a session (`setsid`) leaves; nothing else does.
 
 use std::io;
-use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
-use std::process::{ExitStatus, Stdio};
+use std::os::unix::process::CommandExt as _;
+use std::process::Stdio;
 use std::time::Duration;
 
 use rustix::io::Errno;
@@ -17,7 +17,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use crate::reaper::Own;
+use crate::reaper::{Child, Exit};
 
 /// Between two looks at a session that is ending.
 const LOOK: Duration = Duration::from_millis(10);
@@ -29,7 +29,7 @@ pub(super) struct Process {
     /// The leader's id, which is the session's.
     session: u32,
     streams: Option<(ChildStdin, ChildStdout, ChildStderr)>,
-    ended: watch::Receiver<Option<ExitStatus>>,
+    ended: watch::Receiver<Option<Exit>>,
 }
 
 impl Process {
@@ -54,17 +54,18 @@ impl Process {
         unsafe {
             prepared.pre_exec(become_leader);
         }
-        let mut child = tokio::process::Command::from(prepared).spawn().map_err(|error| refusal(&error))?;
-        let session = child.id().ok_or(Refusal::NoProcess)?;
-        let own = Own::register(session);
-        let streams = child.stdin.take().zip(child.stdout.take()).zip(child.stderr.take());
-        let streams = streams.map(|((input, out), err)| (input, out, err));
+        let mut child = prepared.spawn().map_err(|error| refusal(&error))?;
+        let session = child.id();
+        let awaited = Child::of(session);
+        let input = child.stdin.take().and_then(|input| ChildStdin::from_std(input).ok());
+        let out = child.stdout.take().and_then(|out| ChildStdout::from_std(out).ok());
+        let err = child.stderr.take().and_then(|err| ChildStderr::from_std(err).ok());
+        let streams = input.zip(out).zip(err).map(|((input, out), err)| (input, out, err));
         let (sender, ended) = watch::channel(None);
         tokio::task::spawn_local(async move {
-            // Waiting fails for no child that was not waited for before.
-            let status = child.wait().await.unwrap_or_else(|_| ExitStatus::from_raw(0));
-            drop(own);
-            sender.send_replace(Some(status));
+            // Nobody else waits for it, so there is always an answer.
+            let exit = awaited.wait().await.unwrap_or(Exit::Code(-1));
+            sender.send_replace(Some(exit));
         });
         Ok(Self { session, streams, ended })
     }
@@ -82,7 +83,11 @@ impl Process {
 
     /// Its exit code, or the signal that ended it.
     pub(super) fn exit(&self) -> (Option<i32>, Option<i32>) {
-        self.ended.borrow().map_or((None, None), |status| (status.code(), status.signal()))
+        match *self.ended.borrow() {
+            None => (None, None),
+            Some(Exit::Code(code)) => (Some(code), None),
+            Some(Exit::Signal(signal)) => (None, Some(signal)),
+        }
     }
 
     /// TERM for the whole session; returns when it is gone or the grace is over.

@@ -6,6 +6,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 /// All tagged connections.
@@ -16,6 +17,7 @@ pub struct Connections(Rc<Shared>);
 struct Shared {
     next: Cell<u64>,
     open: RefCell<BTreeMap<u64, Entry>>,
+    ended: Notify,
 }
 
 struct Entry {
@@ -53,6 +55,13 @@ impl Connections {
         self.close(|_| true);
     }
 
+    /// Waits until there is none.
+    pub async fn all_closed(&self) {
+        while !self.0.open.borrow().is_empty() {
+            self.0.ended.notified().await;
+        }
+    }
+
     fn close(&self, is_meant: impl Fn(&Entry) -> bool) {
         let mut closed = BTreeMap::<String, usize>::new();
         for entry in self.0.open.borrow().values().filter(|entry| is_meant(entry)) {
@@ -68,5 +77,6 @@ impl Connections {
 impl Drop for Tag {
     fn drop(&mut self) {
         self.connections.0.open.borrow_mut().remove(&self.id);
+        self.connections.0.ended.notify_one();
     }
 }

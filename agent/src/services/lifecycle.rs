@@ -9,6 +9,7 @@
 //! Invariants: a service is never spawned while a process of its group may live; each ending ends; `failed` and
 //! `stopped` stay until somebody asks.
 
+use serde::{Deserialize, Serialize};
 use snapvm_protocol::agent::SleepKind;
 use snapvm_protocol::services::{AtSleep, DesiredState, ServiceAction, ServiceDefinition, ServiceState, ServiceStatus};
 
@@ -28,7 +29,7 @@ const LOOK: u64 = 100;
 const UNKILLABLE: u64 = 5_000;
 
 /// Intervals that tests shorten.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Intervals {
     /// Between TERM and KILL.
     pub grace: u64,
@@ -36,14 +37,7 @@ pub struct Intervals {
     pub backoff: u64,
 }
 
-/// How a process ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Exit {
-    /// With this code.
-    Code(i32),
-    /// By this signal.
-    Signal(i32),
-}
+pub use crate::reaper::Exit;
 
 /// What is to be done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,7 +50,7 @@ pub enum Effect {
     Kill(u32),
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 enum Doing {
     Stopped,
     Spawning,
@@ -66,7 +60,7 @@ enum Doing {
     Failed,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 enum Then {
     Stop,
     Start,
@@ -75,7 +69,7 @@ enum Then {
 }
 
 /// The service.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lifecycle {
     /// Its definition.
     pub definition: ServiceDefinition,
@@ -152,6 +146,15 @@ impl Lifecycle {
             Doing::Ending { leader: false, deadline, .. } => Some(deadline.min(now.saturating_add(LOOK))),
             Doing::Ending { deadline, .. } => Some(deadline),
             Doing::Stopped | Doing::Spawning | Doing::Failed => None,
+        }
+    }
+
+    /// The process that is to be awaited.
+    #[must_use]
+    pub fn process(&self) -> Option<u32> {
+        match self.doing {
+            Doing::Alive { pid, .. } | Doing::Ending { group: pid, leader: true, .. } => Some(pid),
+            _ => None,
         }
     }
 

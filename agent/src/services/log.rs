@@ -6,11 +6,10 @@
 use std::cell::RefCell;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::PathBuf;
 use std::rc::Rc;
 
-use tokio::io::AsyncReadExt as _;
 use tokio::net::unix::pipe::Receiver;
 
 /// Size at which a log becomes the predecessor.
@@ -20,6 +19,7 @@ const ROTATE_AT: u64 = 10 * 1024 * 1024;
 pub struct Log {
     path: PathBuf,
     open: RefCell<Option<(File, u64)>>,
+    pipes: RefCell<Vec<Rc<Receiver>>>,
 }
 
 impl Log {
@@ -27,7 +27,11 @@ impl Log {
     #[must_use]
     pub fn new(name: &str) -> Rc<Self> {
         let file = format!("{}.log", name.replace('/', "_"));
-        Rc::new(Self { path: crate::guest::log_folder().join(file), open: RefCell::new(None) })
+        Rc::new(Self {
+            path: crate::guest::log_folder().join(file),
+            open: RefCell::default(),
+            pipes: RefCell::default(),
+        })
     }
 
     /// A pipe whose other end goes to the log until every process that holds it is gone.
@@ -36,20 +40,42 @@ impl Log {
     /// When no pipe can be made.
     pub fn pipe(self: &Rc<Self>) -> io::Result<io::PipeWriter> {
         let (reader, writer) = io::pipe()?;
-        let reader = OwnedFd::from(reader);
+        // A start begins with the file as it is named now, in case somebody moved it.
+        *self.open.borrow_mut() = None;
+        self.take(reader.into())?;
+        Ok(writer)
+    }
+
+    /// Takes what comes through a pipe.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub fn take(self: &Rc<Self>, reader: OwnedFd) -> io::Result<()> {
         let flags = rustix::fs::fcntl_getfl(&reader)?;
         rustix::fs::fcntl_setfl(&reader, flags | rustix::fs::OFlags::NONBLOCK)?;
-        let mut reader = Receiver::from_owned_fd(reader)?;
+        let pipe = Rc::new(Receiver::from_owned_fd(reader)?);
+        self.pipes.borrow_mut().push(Rc::clone(&pipe));
         let log = Rc::clone(self);
-        // A start begins with the file as it is named now, in case somebody moved it.
-        *log.open.borrow_mut() = None;
         tokio::task::spawn_local(async move {
             let mut buffer = vec![0; 16 * 1024];
-            while let Ok(length @ 1..) = reader.read(&mut buffer).await {
-                log.append(buffer.get(..length).unwrap_or_default());
+            while pipe.readable().await.is_ok() {
+                // Between reading and appending nothing is awaited: a hand-over finds no byte under way.
+                match pipe.try_read(&mut buffer) {
+                    Ok(0) => break,
+                    Ok(length) => log.append(buffer.get(..length).unwrap_or_default()),
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                    Err(_) => break,
+                }
             }
+            log.pipes.borrow_mut().retain(|other| !Rc::ptr_eq(other, &pipe));
         });
-        Ok(writer)
+        Ok(())
+    }
+
+    /// The descriptors of its pipes, for a hand-over.
+    #[must_use]
+    pub fn descriptors(&self) -> Vec<i32> {
+        self.pipes.borrow().iter().map(Rc::as_ref).map(AsRawFd::as_raw_fd).collect()
     }
 
     /// A log that cannot be written must not stop its service: what does not fit on the disk is lost.

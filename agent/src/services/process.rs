@@ -1,19 +1,17 @@
 //! A service's process: spawned as the leader of a group of its own, signalled as a group.
 
-use std::process::{ExitStatus, Stdio};
-use std::{io, os::unix::process::ExitStatusExt as _};
+use std::io;
+use std::os::unix::process::CommandExt as _;
+use std::process::{Command, Stdio};
 
 use rustix::process::{Pid, Signal};
 use snapvm_protocol::services::ServiceDefinition;
-use tokio::process::{Child, Command};
 
-use super::lifecycle::Exit;
-
-/// Spawns it; its output goes to `output`.
+/// Spawns it; its output goes to `output`. Answers its process id, for [`crate::reaper::Child::of`].
 ///
 /// # Errors
 /// What the system says, for people.
-pub fn spawn(definition: &ServiceDefinition, output: io::PipeWriter) -> io::Result<Child> {
+pub fn spawn(definition: &ServiceDefinition, output: io::PipeWriter) -> io::Result<u32> {
     let mut command = Command::new(&definition.command);
     command.args(&definition.args).envs(crate::guest::environment());
     for name in crate::guest::private_variables() {
@@ -27,7 +25,7 @@ pub fn spawn(definition: &ServiceDefinition, output: io::PipeWriter) -> io::Resu
         .stdout(output.try_clone()?)
         .stderr(output)
         .process_group(0);
-    command.spawn()
+    command.spawn().map(|child| child.id())
 }
 
 /// Signals a group; one that is gone is fine.
@@ -43,10 +41,4 @@ pub fn group_lives(group: u32) -> bool {
     crate::reaper::reap();
     let group = Pid::from_raw(group.cast_signed());
     group.is_some_and(|group| rustix::process::test_kill_process_group(group).is_ok())
-}
-
-/// How it ended.
-#[must_use]
-pub fn exit_of(status: ExitStatus) -> Exit {
-    status.signal().map_or_else(|| Exit::Code(status.code().unwrap_or(-1)), Exit::Signal)
 }

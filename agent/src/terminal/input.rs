@@ -8,6 +8,8 @@
 
 use std::collections::HashMap;
 
+use serde::{Deserialize, Serialize};
+
 /// Keys remembered per session. Forgetting one could apply its unacknowledged input twice.
 const KEYS_MAX: usize = 256;
 
@@ -22,7 +24,7 @@ pub enum Verdict {
     Gap,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Key {
     accepted: u32,
     applied: u32,
@@ -30,7 +32,7 @@ struct Key {
 }
 
 /// The keys of a session.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Keys {
     entries: HashMap<String, Key>,
     uses: u64,

@@ -4,14 +4,14 @@
 //! out what is buffered and then `EIO` when the last slave is closed, so output is read up to that.
 
 use std::io;
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, access};
 use rustix::process::{Pid, Signal};
 use rustix::termios::Winsize;
+use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
-use tokio::process::Child;
 
 /// The master side.
 pub struct Master(AsyncFd<OwnedFd>);
@@ -38,15 +38,25 @@ pub enum StartError {
     Watch(#[from] io::Error),
 }
 
-/// Starts a login shell of this size, in this directory if it can be entered, otherwise in the home directory.
+/// What one write took.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Write {
+    /// This many bytes.
+    Bytes(usize),
+    /// Nobody holds the slave any more.
+    Hangup,
+}
+
+/// Starts a login shell of this size, in this directory if it can be entered, otherwise in the home directory. Answers
+/// its process id, for [`crate::reaper::Child::of`].
 ///
 /// # Errors
 /// See [`StartError`].
-pub fn start((columns, rows): (u16, u16), directory: Option<&str>) -> Result<(Master, Child), StartError> {
-    let (pty, slave) = pty_process::open()?;
+pub fn start((columns, rows): (u16, u16), directory: Option<&str>) -> Result<(Master, u32), StartError> {
+    let (pty, slave) = pty_process::blocking::open()?;
     pty.resize(pty_process::Size::new(rows, columns))?;
     let home = crate::guest::home();
-    let mut command = pty_process::Command::new(shell()).arg("-l").env("TERM", "xterm-256color");
+    let mut command = pty_process::blocking::Command::new(shell()).arg("-l").env("TERM", "xterm-256color");
     for (name, value) in crate::guest::environment() {
         command = command.env(name, value);
     }
@@ -57,11 +67,9 @@ pub fn start((columns, rows): (u16, u16), directory: Option<&str>) -> Result<(Ma
     if let Some(directory) = directory.map(PathBuf::from).into_iter().chain([home]).find(|path| can_enter(path)) {
         command = command.current_dir(directory);
     }
-    // A descriptor of our own: the crate's halves do not say when a read would block.
-    let master = pty.as_fd().try_clone_to_owned()?;
-    drop(pty);
+    let master = Master::new(pty.into())?;
     let child = command.spawn(slave)?;
-    Ok((Master(register(master)?), child))
+    Ok((master, child.id()))
 }
 
 /// Has the runtime watch a descriptor.
@@ -84,6 +92,22 @@ fn shell() -> PathBuf {
 }
 
 impl Master {
+    /// Takes the master side of a terminal, and reads and writes it without blocking.
+    ///
+    /// # Errors
+    /// When it cannot be watched.
+    pub fn new(descriptor: OwnedFd) -> io::Result<Self> {
+        let flags = rustix::fs::fcntl_getfl(&descriptor)?;
+        rustix::fs::fcntl_setfl(&descriptor, flags | rustix::fs::OFlags::NONBLOCK)?;
+        Ok(Self(register(descriptor)?))
+    }
+
+    /// Its descriptor, for a hand-over.
+    #[must_use]
+    pub fn descriptor(&self) -> i32 {
+        self.0.as_raw_fd()
+    }
+
     /// Waits for output.
     ///
     /// # Errors
@@ -94,7 +118,7 @@ impl Master {
 
     /// Reads what is there.
     pub fn read(&self, room: &mut [u8]) -> Read {
-        let read = self.0.try_io(tokio::io::Interest::READABLE, |master| Ok(rustix::io::read(master, &mut *room)?));
+        let read = self.0.try_io(Interest::READABLE, |master| Ok(rustix::io::read(master, &mut *room)?));
         match read {
             Ok(0) => Read::Hangup,
             Ok(length) => Read::Bytes(length),
@@ -104,21 +128,24 @@ impl Master {
         }
     }
 
-    /// Writes all of `bytes`.
+    /// Waits for room for input.
     ///
     /// # Errors
-    /// When nobody holds the slave any more.
-    pub async fn write(&self, mut bytes: &[u8]) -> io::Result<()> {
-        while !bytes.is_empty() {
-            let mut guard = self.0.writable().await?;
-            match guard.try_io(|master| Ok(rustix::io::write(master, bytes)?)) {
-                Ok(Ok(length)) => bytes = bytes.get(length..).unwrap_or_default(),
-                Ok(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
-                Ok(Err(error)) => return Err(error),
-                Err(_) => {}
+    /// When the terminal cannot be watched any more.
+    pub async fn writable(&self) -> io::Result<()> {
+        self.0.writable().await.map(|mut guard| guard.retain_ready())
+    }
+
+    /// Writes what there is room for.
+    #[must_use]
+    pub fn write(&self, bytes: &[u8]) -> Write {
+        match self.0.try_io(Interest::WRITABLE, |master| Ok(rustix::io::write(master, bytes)?)) {
+            Ok(length) => Write::Bytes(length),
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {
+                Write::Bytes(0)
             }
+            Err(_) => Write::Hangup,
         }
-        Ok(())
     }
 
     /// Sets the size; the foreground process group gets SIGWINCH if it changed.

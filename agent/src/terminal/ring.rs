@@ -88,15 +88,35 @@ impl Ring {
         }
     }
 
+    /// A ring that goes on where another one was: `bytes` are the last ones, from `start` on.
+    #[must_use]
+    pub fn resume(capacity: usize, start: u64, bytes: &[u8]) -> Self {
+        let mut ring = Self { base: start, end: start, ..Self::new(capacity) };
+        ring.push(bytes);
+        ring
+    }
+
+    /// Everything that is still here, from [`Ring::start`] on.
+    #[must_use]
+    pub fn bytes(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(narrow(self.end.saturating_sub(self.start())));
+        let mut at = self.start();
+        while at < self.end {
+            let piece = self.piece(at, u64::MAX);
+            bytes.extend_from_slice(piece);
+            at = at.saturating_add(wide(piece.len().max(1)));
+        }
+        bytes
+    }
+
     /// Appends bytes.
-    #[cfg(test)]
     pub fn push(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
             let room = self.room(bytes.len());
-            let length = room.len();
-            room.copy_from_slice(&bytes[..length]);
-            self.commit(length);
-            bytes = &bytes[length..];
+            let (now, later) = bytes.split_at(room.len().min(bytes.len()));
+            room.copy_from_slice(now);
+            self.commit(now.len());
+            bytes = later;
         }
     }
 
@@ -127,17 +147,6 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn all(ring: &Ring) -> Vec<u8> {
-        let (mut at, mut bytes) = (ring.start(), Vec::new());
-        while at < ring.end() {
-            let piece = ring.piece(at, u64::MAX);
-            assert!(!piece.is_empty());
-            bytes.extend_from_slice(piece);
-            at += piece.len() as u64;
-        }
-        bytes
-    }
-
     #[test]
     fn a_cut_start_moves_behind_the_lines_end() {
         let mut ring = Ring::new(10);
@@ -164,8 +173,11 @@ mod tests {
                 let start = model.len().saturating_sub(capacity);
                 prop_assert_eq!(ring.start(), start as u64);
                 prop_assert!(ring.chunks.len() * CHUNK <= capacity + 2 * CHUNK);
-                prop_assert!(all(&ring) == model[start..]);
+                prop_assert!(ring.bytes() == model[start..]);
                 prop_assert!(ring.clean_start() >= ring.start() && ring.clean_start() <= ring.end());
+                let resumed = Ring::resume(capacity, ring.start(), &ring.bytes());
+                prop_assert_eq!((resumed.start(), resumed.end()), (ring.start(), ring.end()));
+                prop_assert!(resumed.bytes() == ring.bytes());
             }
         }
     }

@@ -8,8 +8,8 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
-use std::os::unix::process::ExitStatusExt as _;
-use std::process::ExitStatus;
+use std::io;
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -22,11 +22,12 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::coalesce::Coalescer;
-use super::pty::{self, Master, Read, StartError};
+use super::pty::{self, Master, Read, StartError, Write};
 use super::socket;
 use super::stream::{Applied, PENDING_MAX, Stream};
 use crate::agent::Agent;
-use crate::reaper::Own;
+use crate::handover::state;
+use crate::reaper::{Child, Exit};
 
 /// How long output may follow its shell's end: a process in the background may hold the terminal for ever.
 const DRAIN: Duration = Duration::from_millis(500);
@@ -63,9 +64,10 @@ struct Link {
     task: JoinHandle<()>,
 }
 
+/// Input on its way to the terminal. What of the first has been written is gone from it.
 #[derive(Default)]
 struct Pending {
-    inputs: VecDeque<(String, u32, Vec<u8>)>,
+    inputs: VecDeque<state::Input>,
     bytes: usize,
 }
 
@@ -78,32 +80,68 @@ impl Session {
         let epoch = crate::identity::random::<8>().map_or(1, u64::from_be_bytes) & ((1 << 53) - 1);
         let stream = Stream::new(open.session, epoch, open.columns, open.rows);
         let size = stream.size();
-        let (master, mut child) = pty::start(size, open.directory.as_deref())?;
-        let own = child.id().map(Own::register);
+        let (master, pid) = pty::start(size, open.directory.as_deref())?;
+        Ok(Self::run(agent, stream, master, Pending::default(), Life::Shell(pid)))
+    }
+
+    /// Goes on with the session of an agent before this one.
+    ///
+    /// # Errors
+    /// When its terminal is none.
+    pub fn resume(agent: &Rc<Agent>, parts: state::Terminal, master: OwnedFd) -> io::Result<Rc<Self>> {
+        rustix::termios::tcgetwinsize(&master)?;
+        let master = Master::new(master)?;
+        let bytes = parts.pending.iter().map(|input| input.bytes.len()).sum();
+        let pending = Pending { inputs: parts.pending.into(), bytes };
+        let life = match parts.exit.or(parts.stream.end) {
+            Some(end) => Life::Ended(end),
+            None => Life::Shell(parts.leader),
+        };
+        Ok(Self::run(agent, Stream::resume(parts.stream), master, pending, life))
+    }
+
+    /// What [`Session::resume`] needs. Nothing of it changes until the next await.
+    #[must_use]
+    pub fn parts(&self) -> state::Terminal {
+        state::Terminal {
+            stream: self.stream.borrow().parts(),
+            master: self.master.descriptor(),
+            leader: self.leader.map_or(0, |leader| leader.as_raw_nonzero().get().cast_unsigned()),
+            exit: *self.exit.borrow(),
+            pending: self.pending.borrow().inputs.iter().cloned().collect(),
+        }
+    }
+
+    fn run(agent: &Rc<Agent>, stream: Stream, master: Master, pending: Pending, life: Life) -> Rc<Self> {
+        let (child, leader, exit) = match life {
+            Life::Shell(pid) => (Some(Child::of(pid)), Pid::from_raw(pid.cast_signed()), None),
+            Life::Ended(end) => (None, None, Some(end)),
+        };
         let session = Rc::new(Self {
-            id: open.session,
+            id: stream.status().session,
+            size: Cell::new(stream.size()),
             stream: RefCell::new(stream),
             changed: Notify::new(),
             master,
-            leader: child.id().and_then(|pid| Pid::from_raw(pid.cast_signed())),
-            pending: RefCell::default(),
+            leader,
+            pending: RefCell::new(pending),
             more_input: Notify::new(),
             room: Notify::new(),
-            exit: watch::Sender::new(None),
+            exit: watch::Sender::new(exit),
             progress: watch::Sender::new(()),
             forgotten: watch::Sender::new(false),
             link: RefCell::new(None),
-            size: Cell::new(size),
         });
-        let of = Rc::clone(&session);
-        tokio::task::spawn_local(async move {
-            let end = child.wait().await.map_or(TerminalEnd::Lost, end_of);
-            drop(own);
-            of.exit.send_replace(Some(end));
-        });
+        if let Some(child) = child {
+            let of = Rc::clone(&session);
+            tokio::task::spawn_local(async move {
+                let end = child.wait().await.map_or(TerminalEnd::Lost, end_of);
+                of.exit.send_replace(Some(end));
+            });
+        }
         tokio::task::spawn_local(Rc::clone(&session).read_output(Rc::clone(agent)));
         tokio::task::spawn_local(Rc::clone(&session).write_input());
-        Ok(session)
+        session
     }
 
     /// For Hello and `TerminalStarted`.
@@ -121,8 +159,9 @@ impl Session {
     async fn read_output(self: Rc<Self>, agent: Rc<Agent>) {
         let mut coalescer = Coalescer::default();
         let mut exit = self.exit.subscribe();
-        let mut exited: Option<(TerminalEnd, Instant)> = None;
-        loop {
+        // One that had ended when it was handed over.
+        let mut exited = exit.borrow().map(|end| (end, Instant::now() + DRAIN));
+        while self.end().is_none() {
             let held_up = exited.is_none() && self.stream.borrow().is_held_up();
             let due = coalescer.due();
             let mut hangup = false;
@@ -216,36 +255,53 @@ impl Session {
 
     async fn write_input(self: Rc<Self>) {
         loop {
-            let next = self.pending.borrow_mut().inputs.pop_front();
-            let Some((key, number, bytes)) = next else {
+            if self.pending.borrow().inputs.is_empty() {
                 if self.end().is_some() {
                     return;
                 }
                 self.more_input.notified().await;
                 continue;
-            };
-            let written = tokio::select! {
-                written = self.master.write(&bytes) => written.is_ok(),
+            }
+            let writable = tokio::select! {
+                writable = self.master.writable() => writable.is_ok(),
                 () = self.over() => false,
             };
-            let rest = {
-                let mut pending = self.pending.borrow_mut();
-                pending.bytes = pending.bytes.saturating_sub(bytes.len());
-                pending.bytes
-            };
-            if written {
-                let mut stream = self.stream.borrow_mut();
-                stream.written(&key, number);
-                if rest == 0 {
-                    stream.has_room();
-                }
-            } else {
-                self.stream.borrow_mut().refused(&key, number);
-                self.pending.borrow_mut().inputs.clear();
+            if !writable || !self.write() {
+                self.refuse_pending();
                 return;
             }
+        }
+    }
+
+    /// Writes as much of the first input as there is room for; false when nobody takes input any more.
+    fn write(&self) -> bool {
+        let mut pending = self.pending.borrow_mut();
+        let Some(input) = pending.inputs.front_mut() else { return true };
+        match self.master.write(&input.bytes) {
+            Write::Bytes(length) => {
+                input.bytes.drain(..length);
+                pending.bytes = pending.bytes.saturating_sub(length);
+            }
+            Write::Hangup => return false,
+        }
+        if let Some(input) = pending.inputs.pop_front_if(|input| input.bytes.is_empty()) {
+            let mut stream = self.stream.borrow_mut();
+            stream.written(&input.key, input.number);
+            if pending.inputs.is_empty() {
+                stream.has_room();
+            }
+            drop((pending, stream));
             self.tell();
         }
+        true
+    }
+
+    fn refuse_pending(&self) {
+        let mut pending = self.pending.borrow_mut();
+        for input in pending.inputs.drain(..).rev() {
+            self.stream.borrow_mut().refused(&input.key, input.number);
+        }
+        pending.bytes = 0;
     }
 
     /// Takes one frame of a client.
@@ -258,7 +314,7 @@ impl Session {
                     stream.refused(&key, number);
                 } else {
                     pending.bytes += bytes.len();
-                    pending.inputs.push_back((key, number, bytes.to_vec()));
+                    pending.inputs.push_back(state::Input { key, number, bytes: bytes.to_vec() });
                     drop(pending);
                     self.more_input.notify_one();
                     agent.activity("terminal");
@@ -353,10 +409,17 @@ impl Session {
     }
 }
 
-fn end_of(status: ExitStatus) -> TerminalEnd {
-    match (status.code(), status.signal()) {
-        (Some(code), _) => TerminalEnd::Exit { code },
-        (None, Some(signal)) => TerminalEnd::Signal { signal },
-        (None, None) => TerminalEnd::Lost,
+/// Whether a session's shell runs.
+enum Life {
+    /// It does, as this process.
+    Shell(u32),
+    /// It ended so.
+    Ended(TerminalEnd),
+}
+
+fn end_of(exit: Exit) -> TerminalEnd {
+    match exit {
+        Exit::Code(code) => TerminalEnd::Exit { code },
+        Exit::Signal(signal) => TerminalEnd::Signal { signal },
     }
 }

@@ -17,6 +17,7 @@ use snapvm_protocol::terminal::{Attach, ClientMode, Frame, OUTPUT_MAX, RING_BYTE
 use super::client::{Attached, Client};
 use super::input::{Keys, Verdict};
 use super::ring::Ring;
+use crate::handover::state;
 
 /// Input that waits for the terminal. Beyond it, input is left unacknowledged and comes again.
 pub const PENDING_MAX: usize = 4 * 1024 * 1024;
@@ -69,6 +70,29 @@ impl Stream {
             owner: None,
             end: None,
         }
+    }
+
+    /// A stream that goes on where another one was; its clients come again over a new socket.
+    #[must_use]
+    pub fn resume(parts: state::Stream) -> Self {
+        let ring = Ring::resume(RING_BYTES, parts.start, &parts.bytes);
+        let size = clamp(parts.columns, parts.rows);
+        Self {
+            published: ring.end(),
+            ring,
+            keys: parts.keys,
+            size,
+            end: parts.end,
+            ..Self::new(parts.session, parts.epoch, size.0, size.1)
+        }
+    }
+
+    /// What [`Stream::resume`] needs.
+    #[must_use]
+    pub fn parts(&self) -> state::Stream {
+        let ((columns, rows), bytes) = (self.size, self.ring.bytes());
+        let (session, epoch, keys, end) = (self.session, self.epoch, self.keys.clone(), self.end);
+        state::Stream { session, epoch, columns, rows, keys, end, start: self.ring.start(), bytes }
     }
 
     /// For Hello and `TerminalStarted`.

@@ -15,4 +15,5 @@ mod services;
 mod sleep;
 mod support;
 mod terminals;
+mod upgrade;
 mod wake;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::json;
-use snapvm_protocol::agent::{ToAgent, ToObject, WakeReply, WokeBy};
+use snapvm_protocol::agent::{PROTOCOL_VERSION, ToAgent, ToObject, WakeReply, WokeBy};
 use snapvm_protocol::ids::MachineId;
 use snapvm_protocol::tickets::{Purpose, Signer};
 
@@ -70,7 +70,7 @@ async fn a_wake_dials_with_its_ticket_and_later_dials_use_the_own_key() {
     let answer = wake(world.address, &first).await;
     assert_eq!((answer.status, answer.mark()), (202, Some("1")));
     let reply: WakeReply = serde_json::from_slice(&answer.body).unwrap();
-    assert_eq!((reply.protocol, reply.digest.len()), (1, 64));
+    assert_eq!((reply.protocol, reply.digest.len()), (PROTOCOL_VERSION, 64));
     let mut control = world.origin.control().await;
     assert_eq!(control.header("x-snap-ticket"), Some(first.as_str()));
     assert_eq!(control.header("x-snap-boot"), Some(reply.boot.as_str()));

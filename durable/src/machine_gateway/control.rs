@@ -127,6 +127,10 @@ impl<O: Outside> Gateway<O> {
             ToObject::Idle { seconds } => Event::Idle { seconds },
             ToObject::SleepReady { sleep } => Event::SleepReady { sleep },
             ToObject::Tasks { names } => Event::Tasks { names },
+            ToObject::UpgradeRefused { reason, .. } => {
+                self.0.outside.log(&format!("machine {machine}: its agent was not upgraded: {reason}"));
+                return Ok(());
+            }
             ToObject::Service(status) => return self.report(machine, Report::Service(status)).await,
             ToObject::TerminalStarted(status) => {
                 self.mark_started(status.session);

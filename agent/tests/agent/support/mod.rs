@@ -9,6 +9,7 @@ pub mod origin;
 pub mod terminal;
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -60,6 +61,24 @@ pub fn ticket_of(signer: &Signer, machine: MachineId, generation: u32, purpose: 
     signer.ticket(&ticket, at).unwrap()
 }
 
+/// The agent's program.
+pub fn binary() -> PathBuf {
+    std::env::var_os("AGENT_BINARY").unwrap_or_else(|| env!("CARGO_BIN_EXE_agent").into()).into()
+}
+
+/// What the agent's log says behind these words.
+pub async fn said(log: &mut mpsc::UnboundedReceiver<String>, words: &str) -> String {
+    soon(words, async {
+        loop {
+            let line = log.recv().await.expect("the agent lives");
+            if let Some(rest) = line.strip_prefix(words) {
+                break rest.to_owned();
+            }
+        }
+    })
+    .await
+}
+
 /// The agent, and everything around it.
 pub struct World {
     pub agent: Child,
@@ -82,8 +101,7 @@ impl World {
         .unwrap();
         let origin = Origin::start().await;
         let guest = Guest::start(home.path().join("api.sock"));
-        let mut command =
-            Command::new(std::env::var_os("AGENT_BINARY").unwrap_or_else(|| env!("CARGO_BIN_EXE_agent").into()));
+        let mut command = Command::new(binary());
         command
             .args(["--listen", "127.0.0.1:0"])
             .env("SNAPVM_MACHINE", machine().to_string())
@@ -93,6 +111,7 @@ impl World {
             .env("SNAPVM_GUEST_SOCKET", home.path().join("api.sock"))
             .env("SNAPVM_TEST_TIMINGS", timings.to_string())
             .env("SNAPVM_TEST_LOGS", home.path().join("logs"))
+            .env("SNAPVM_TEST_NEXT_BINARY", home.path().join("agent.next"))
             .env("HOME", home.path())
             .env("SHELL", "/bin/bash")
             .envs(environment.iter().copied())
@@ -109,15 +128,7 @@ impl World {
                 let _ = sender.send(line);
             }
         });
-        let address = soon("the agent listens", async {
-            loop {
-                let line = log.recv().await.expect("the agent lives");
-                if let Some(address) = line.strip_prefix("agent: listens on ") {
-                    break address.parse().unwrap();
-                }
-            }
-        })
-        .await;
+        let address = said(&mut log, "agent: listens on ").await.parse().unwrap();
         Self { agent, address, origin, guest, home, log }
     }
 
