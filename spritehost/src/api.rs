@@ -10,7 +10,7 @@ use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post, put};
+use axum::routing::{delete, get, post, put};
 
 use crate::host::Host;
 
@@ -19,6 +19,8 @@ mod exec;
 mod files;
 pub(crate) mod guest_socket;
 mod ndjson;
+mod ports;
+mod proxy;
 mod query;
 mod services;
 mod session_socket;
@@ -39,10 +41,18 @@ pub(crate) fn router(host: Arc<Host>) -> Router {
         .route("/exec", get(exec::socket).post(exec::once))
         .route("/exec/{session}", get(sessions::attach))
         .route("/exec/{session}/kill", post(sessions::kill))
+        .route("/proxy", get(proxy::socket))
+        .route("/ports/watch", get(ports::watch))
         .route("/fs/read", get(files::read))
         .route("/fs/write", put(files::write).layer(DefaultBodyLimit::disable()))
         .route("/fs/list", get(files::list))
+        .route("/fs/delete", delete(files::delete))
+        .route("/fs/rename", post(files::rename))
+        .route("/fs/copy", post(files::copy))
+        .route("/fs/chmod", post(files::chmod))
+        .route("/fs/chown", post(files::chown))
         .route("/services", get(services::list))
+        .route("/services/signal", post(services::signal))
         .route("/services/{service}", get(services::get).put(services::put).delete(services::delete))
         .route("/services/{service}/start", post(services::start))
         .route("/services/{service}/stop", post(services::stop))

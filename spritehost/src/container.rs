@@ -137,6 +137,16 @@ impl Container {
         self.freezer.thaw()
     }
 
+    /// Process 1, as the host sees it.
+    pub(crate) fn first_process(&self) -> Pid {
+        self.pid
+    }
+
+    /// Every process, as the host sees it.
+    pub(crate) fn processes(&self) -> Vec<Pid> {
+        self.freezer.processes()
+    }
+
     /// Waits until process 1 is gone.
     pub(crate) async fn ended(&self) {
         let _ = self.death.readable().await;

@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 
 use crate::wire::{self, FromGuest, MESSAGE_MAX, ToGuest, WireError};
 
+mod changes;
 mod files;
 mod programs;
 mod terminal;
@@ -117,6 +118,10 @@ pub(crate) fn run() -> Result<(), GuestError> {
                 let control = control.clone();
                 let Some(pipe) = descriptors.next() else { continue };
                 std::thread::spawn(move || files::list(&control, id, &path, pipe));
+            }
+            ToGuest::Change { id, change } => {
+                let control = control.clone();
+                std::thread::spawn(move || changes::make(&control, id, &change));
             }
             ToGuest::Shutdown { grace_ms } => {
                 programs::end_all(Instant::now() + Duration::from_millis(grace_ms));

@@ -36,8 +36,6 @@ use namespace::Namespaces;
 
 /// The address, inside every sprite, at which the dial origin listens.
 pub(crate) const DIAL_ADDRESS: Ipv4Addr = Ipv4Addr::new(169, 254, 83, 1);
-/// The port that a sprite's URL leads to.
-const GUEST_PORT: u16 = 8080;
 /// Prefix of the range that one instance takes.
 const BLOCK_PREFIX: u8 = 22;
 /// Point-to-point networks in a block: most sprites that are awake at once.
@@ -180,10 +178,11 @@ impl Place {
         (Ipv4Addr::from_bits(base + 1), Ipv4Addr::from_bits(base + 2))
     }
 
-    /// Connects to the guest's port 8080.
-    pub(crate) async fn connect(&self) -> io::Result<TcpStream> {
-        let socket = self.network.namespaces.run(self.namespace.clone(), namespace::socket).await??;
-        let stream = TcpSocket::from_std_stream(socket).connect(SocketAddr::from(([127, 0, 0, 1], GUEST_PORT))).await?;
+    /// Connects from inside the sprite.
+    pub(crate) async fn connect(&self, target: SocketAddr) -> io::Result<TcpStream> {
+        let make = move || namespace::socket(target.is_ipv6());
+        let socket = self.network.namespaces.run(self.namespace.clone(), make).await??;
+        let stream = TcpSocket::from_std_stream(socket).connect(target).await?;
         stream.set_nodelay(true)?;
         Ok(stream)
     }

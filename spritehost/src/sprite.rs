@@ -32,6 +32,7 @@ pub(crate) mod exec;
 pub(crate) mod files;
 mod lifecycle;
 mod link;
+pub(crate) mod ports;
 pub(crate) mod services;
 pub(crate) mod sessions;
 pub(crate) mod tasks;

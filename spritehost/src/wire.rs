@@ -97,10 +97,68 @@ pub(crate) enum ToGuest {
         /// Which folder.
         path: String,
     },
+    /// Change something in the file system.
+    Change {
+        /// Which operation.
+        id: u64,
+        /// What.
+        change: Change,
+    },
     /// End every process: TERM, grace, KILL.
     Shutdown {
         /// Milliseconds between the two.
         grace_ms: u64,
+    },
+}
+
+/// A change of the file system, as root. Paths are absolute.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub(crate) enum Change {
+    /// Removes a file, or a folder with everything in it.
+    Delete {
+        /// Which.
+        path: String,
+        /// A folder that is not empty, too.
+        recursive: bool,
+    },
+    /// Moves a file or a folder.
+    Rename {
+        /// From where.
+        source: String,
+        /// Where to.
+        dest: String,
+    },
+    /// Copies a file, or a folder with everything in it.
+    Copy {
+        /// From where.
+        source: String,
+        /// Where to.
+        dest: String,
+        /// A folder, too.
+        recursive: bool,
+        /// Keep the owner.
+        preserve: bool,
+    },
+    /// Sets permission bits.
+    Chmod {
+        /// Of what.
+        path: String,
+        /// Which.
+        mode: u32,
+        /// And of everything in it.
+        recursive: bool,
+    },
+    /// Sets owners: numbers, or names that the guest knows.
+    Chown {
+        /// Of what.
+        path: String,
+        /// The user.
+        uid: Option<String>,
+        /// The group.
+        gid: Option<String>,
+        /// And of everything in it.
+        recursive: bool,
     },
 }
 
@@ -172,6 +230,13 @@ pub(crate) enum FromGuest {
         /// Where.
         path: String,
     },
+    /// The change is made.
+    Changed {
+        /// Which operation.
+        id: u64,
+        /// To how many files and folders.
+        count: u64,
+    },
     /// The file or folder is open, its bytes follow in the pipe.
     Opened {
         /// Which operation.
@@ -193,6 +258,7 @@ impl FromGuest {
             | Self::Refused { id, .. }
             | Self::Received { id, .. }
             | Self::Written { id, .. }
+            | Self::Changed { id, .. }
             | Self::Opened { id, .. } => *id,
         }
     }

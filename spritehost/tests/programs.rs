@@ -35,6 +35,9 @@ async fn files_are_written_whole_and_read_back() {
     let listing = host.get("/v1/sprites/files/fs/list?path=/opt/x").await;
     assert_eq!((&listing["count"], &listing["entries"][0]["name"]), (&json!(1), &json!("y")));
 
+    let file = host.get("/v1/sprites/files/fs/list?path=/opt/x/y").await;
+    assert_eq!((&file["count"], &file["entries"][0]["size"]), (&json!(1), &json!(6)), "a file is listed as itself");
+
     // A link in the guest leads to the guest's files, never to the host's.
     host.run("files", "sudo ln -s / /opt/out; sudo ln -sfn ../../../../../../../etc/hostname /opt/name").await;
     host.write("files", "/opt/name", "from-outside").await;
@@ -66,6 +69,58 @@ async fn a_broken_upload_leaves_the_old_file() {
     let mut answer = vec![0; 4096];
     let length = stream.read(&mut answer).await.unwrap();
     assert!(answer[..length].starts_with(b"HTTP/1.1 413"), "refused by its length alone");
+}
+
+#[tokio::test]
+async fn files_are_moved_copied_changed_and_removed() {
+    let host = Host::start(&[]).await;
+    host.create("files").await;
+    host.run("files", "mkdir -p a/b && echo one > a/b/one && ln -s b/one a/link && echo two > two").await;
+    let post = async |call: &str, body: Value| {
+        let reply = host.call(Method::POST, &format!("/v1/sprites/files/fs/{call}"), body.to_string()).await;
+        (reply.status.as_u16(), reply.json())
+    };
+    let copied = post("copy", json!({ "source": "a", "dest": "/opt/c", "recursive": true })).await;
+    assert_eq!(copied, (200, json!({ "source": "/home/sprite/a", "dest": "/opt/c", "count": 4 })));
+    let preserved = json!({ "source": "a/b/one", "dest": "/opt/kept", "workingDir": "", "preserveAttrs": true });
+    assert_eq!(post("copy", preserved).await.0, 200);
+    let moved = post("rename", json!({ "source": "two", "dest": "a/three", "workingDir": "/home/sprite" })).await;
+    assert_eq!(moved, (200, json!({ "source": "/home/sprite/two", "dest": "/home/sprite/a/three" })));
+    assert_eq!(post("chmod", json!({ "path": "/opt/c", "mode": "0750", "recursive": true })).await.1["count"], 4);
+    assert_eq!(post("chown", json!({ "path": "/opt/c/b", "uid": "sprite", "gid": 1000 })).await.0, 200);
+    let seen =
+        host.run("files", "cd /opt; sudo stat -c '%n %U %a' kept c c/b; sudo cat c/link; sudo ls c/b; ls ~/a").await;
+    let expected = "kept sprite 644\nc root 750\nc/b sprite 750\none\none\nb\nlink\nthree\n";
+    assert_eq!(seen.stdout, expected, "{}", seen.stderr);
+
+    for (call, body, code) in [
+        ("copy", json!({ "source": "a", "dest": "/opt/d" }), "EISDIR"),
+        ("copy", json!({ "source": "/opt", "dest": "/opt/c/d", "recursive": true }), "EINVAL"),
+        ("rename", json!({ "source": "nothing", "dest": "x" }), "ENOENT"),
+        ("rename", json!({ "source": "a", "dest": "a/b/c" }), "EINVAL"),
+        ("chmod", json!({ "path": "nothing", "mode": "0644" }), "ENOENT"),
+        ("chown", json!({ "path": "a", "uid": "nobody-of-that-name" }), "EINVAL"),
+    ] {
+        let (status, refused) = post(call, body.clone()).await;
+        assert_eq!((status >= 400, refused["code"].as_str()), (true, Some(code)), "{call} {body}");
+    }
+    for (call, body) in
+        [("chmod", json!({ "path": "a", "mode": "x" })), ("chown", json!({ "path": "a" })), ("copy", json!({}))]
+    {
+        assert_eq!(post(call, body).await.0, 400, "{call}");
+    }
+    let delete = async |query: &str| {
+        let reply = host.call(Method::DELETE, &format!("/v1/sprites/files/fs/delete?{query}"), "").await;
+        (reply.status.as_u16(), reply.json())
+    };
+    assert_eq!(delete("path=a").await.1["code"], "ENOTEMPTY");
+    assert_eq!(delete("path=/&recursive=true").await.1["code"], "EINVAL");
+    assert_eq!(delete("path=a&recursive=true").await, (200, json!({ "deleted": ["/home/sprite/a"], "count": 1 })));
+    // Both are 404; only the file's has a code.
+    let (status, no_file) = delete("path=a").await;
+    let no_sprite = host.call(Method::DELETE, "/v1/sprites/nobody/fs/delete?path=a", "").await;
+    assert_eq!((status, no_file["code"].as_str()), (404, Some("ENOENT")));
+    assert_eq!((no_sprite.status, no_sprite.json().get("code")), (StatusCode::NOT_FOUND, None));
 }
 
 #[tokio::test]
@@ -140,6 +195,27 @@ async fn services_start_stop_and_come_back() {
     assert!(started.text().contains(r#""type":"started""#), "{}", started.text());
     let logs = host.call(Method::GET, "/v1/sprites/svc/services/a/logs?lines=1", "").await;
     assert!(logs.text().contains("hello you"), "{}", logs.text());
+
+    let signal = async |name: &str, signal: &str| {
+        let body = json!({ "name": name, "signal": signal }).to_string();
+        host.call(Method::POST, "/v1/sprites/svc/services/signal", body).await.status.as_u16()
+    };
+    let talker = "trap 'echo heard' USR1; echo up; while :; do sleep 0.05; done";
+    host.put_service("svc", "talker", &json!({ "cmd": "bash", "args": ["-c", talker] })).await;
+    let followed = async {
+        let path = "/v1/sprites/svc/services/talker/logs?duration=2s";
+        host.call(Method::GET, path, "").await.text()
+    };
+    let signalled = async {
+        host.run("svc", "until grep -q up /.sprite/logs/services/talker.log; do sleep 0.01; done").await;
+        signal("talker", "USR1").await
+    };
+    let (followed, signalled) = tokio::join!(followed, signalled);
+    assert!(signalled == 204 && followed.contains("heard"), "{followed}");
+    assert_eq!((signal("talker", "STOP").await, signal("nobody", "USR1").await), (400, 404));
+    host.call(Method::POST, "/v1/sprites/svc/services/talker/stop", "").await;
+    assert_eq!(signal("talker", "USR1").await, 409);
+    assert_eq!(host.call(Method::PUT, "/v1/sprites/svc/services/signal", "{\"cmd\":\"x\"}").await.status, 404);
 
     let path = "/v1/sprites/svc/services/once?duration=10s";
     let short = json!({ "cmd": "sh", "args": ["-c", "echo out; exit 3"] }).to_string();

@@ -72,7 +72,6 @@ async fn what_is_wrong_is_refused() {
         (Method::GET, "/v1/sprites/taken/checkpoints"),
         (Method::GET, "/v1/sprites/taken/policy/network"),
         (Method::POST, "/v1/sprites/taken/upgrade"),
-        (Method::DELETE, "/v1/sprites/taken/fs/delete?path=/etc"),
         (Method::GET, "/v1/sprites/taken/control"),
     ];
     for (method, path) in unlisted {

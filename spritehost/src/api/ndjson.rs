@@ -17,6 +17,11 @@ const BACKLOG: usize = 64;
 pub(crate) struct Events(mpsc::Sender<Bytes>);
 
 impl Events {
+    /// Whether the caller has gone.
+    pub(crate) fn is_over(&self) -> bool {
+        self.0.is_closed()
+    }
+
     /// Sends an event with the present time; a caller who has gone misses it.
     pub(crate) async fn send(&self, kind: &str, mut event: Value) {
         if let Some(fields) = event.as_object_mut() {

@@ -11,14 +11,17 @@ use axum::extract::rejection::JsonRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::Response;
+use serde::Deserialize;
 use serde_json::{Value, json};
 use snapvm_protocol::sprites::PutService;
 use tokio::io::AsyncReadExt;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::ApiFailure;
 use super::ndjson::{self, Events};
 use super::query::{self, Pairs};
+use super::session_socket::signal_of;
 use crate::arguments::parse_duration;
 use crate::host::Host;
 use crate::names::is_inner_name;
@@ -31,6 +34,8 @@ const WATCH: Duration = Duration::from_secs(5);
 const WATCH_MAX: Duration = Duration::from_mins(5);
 /// Time between TERM and KILL where the caller doesn't say.
 const GRACE: Duration = Duration::from_secs(10);
+/// How often a log that is followed is looked at.
+const LOOK: Duration = Duration::from_millis(200);
 /// Most services of one sprite.
 const SERVICES_MAX: usize = 100;
 /// Longest definition: it has to fit into one message to process 1.
@@ -89,7 +94,8 @@ pub(crate) async fn put_to(
     pairs: &[(String, String)],
     wanted: PutService,
 ) -> Result<Response, ApiFailure> {
-    if !is_inner_name(&service) {
+    // `signal` is a call, not a service.
+    if !is_inner_name(&service) || service == "signal" {
         return Err(ApiFailure::bad_request("a service's name has up to 64 letters, digits, '-', '_' and '.'"));
     }
     if wanted.cmd.is_empty() || serde_json::to_vec(&wanted).map_or(usize::MAX, |bytes| bytes.len()) > DEFINITION_MAX {
@@ -186,18 +192,51 @@ pub(crate) async fn logs(
     definition(&sprite, &service)?;
     let lines = query::first(&pairs, "lines").map_or(Ok(100), str::parse::<usize>);
     let lines = lines.map_err(|_| ApiFailure::bad_request("lines must be a number"))?;
+    let follow = duration(&pairs, "duration", Duration::ZERO)?;
     let awake = sprite.awake().await?;
-    let (text, _) = log(&sprite, &service, -i64::try_from(LOG_MAX).unwrap_or(i64::MAX)).await;
+    let (text, mut end) = log(&sprite, &service, -i64::try_from(LOG_MAX).unwrap_or(i64::MAX)).await;
     let (events, response) = ndjson::stream();
     tokio::spawn(async move {
         let skipped = text.lines().count().saturating_sub(lines);
         for line in text.lines().skip(skipped) {
             events.send("stdout", json!({ "data": format!("{line}\n") })).await;
         }
+        let until = Instant::now() + follow;
+        while Instant::now() < until && !events.is_over() {
+            tokio::time::sleep(LOOK).await;
+            let (text, now) = log(&sprite, &service, end).await;
+            if !text.is_empty() {
+                events.send("stdout", json!({ "data": text })).await;
+                end = now;
+            }
+        }
         events.send("complete", json!({ "log_files": log_files(&service) })).await;
         drop(awake);
     });
     Ok(response)
+}
+
+/// What `signal` is about.
+#[derive(Deserialize)]
+pub(crate) struct Wanted {
+    name: String,
+    signal: String,
+}
+
+/// `POST …/services/signal`
+pub(crate) async fn signal(
+    State(host): State<Arc<Host>>,
+    Path(name): Path<String>,
+    body: Result<Json<Wanted>, JsonRejection>,
+) -> Result<StatusCode, ApiFailure> {
+    let (sprite, Json(wanted)) = (host.find(&name)?, body?);
+    definition(&sprite, &wanted.name)?;
+    let signal = signal_of(&wanted.signal).ok_or_else(|| ApiFailure::bad_request("unknown signal"))?;
+    let awake = sprite.awake().await?;
+    let running = awake.boot.services.state(&wanted.name).operation;
+    let operation = running.ok_or_else(|| ApiFailure::conflict("the service does not run"))?;
+    awake.boot.signal(operation, signal).await;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 fn definition(sprite: &Sprite, service: &str) -> Result<PutService, ApiFailure> {

@@ -5,6 +5,7 @@
 //! * the text `exit` comes as soon as the program has ended, which may be before its last output;
 //! * without a terminal the socket stays open for five seconds after the exit's frame, then it is dropped without a
 //!   close frame; with one it is closed, with 1000 for exit code 0 and 4000 for any other;
+//! * on a terminal, ports that programs of the sprite open and close are told;
 //! * when the sprite is paused, the socket is dropped;
 //! * a text `keepalive` comes often enough for clients that take 45 silent seconds for the end.
 
@@ -17,10 +18,12 @@ use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
 use rustix::process::Signal;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::sprite::exec::{self, stream};
+use crate::sprite::ports::PortWatch;
 use crate::sprite::sessions::{Attachment, Session};
 use crate::sprite::{Activity, Boot};
 use crate::wire::Size;
@@ -54,7 +57,7 @@ pub(crate) async fn serve(
     let mut listening = tokio::spawn(listen(incoming, session.clone(), boot.clone(), activity.clone()));
     let cut = boot.cut();
     let left = tokio::select! {
-        left = speak(&mut sink, &mut attachment, is_owner) => left,
+        left = speak(&mut sink, &mut attachment, boot, is_owner) => left,
         _ = &mut listening => Leave::Gone,
         () = cut.cancelled() => Leave::Gone,
     };
@@ -76,7 +79,12 @@ pub(super) fn farewell(code: u8) -> Message {
 }
 
 /// Says everything there is to say.
-async fn speak(sink: &mut SplitSink<WebSocket, Message>, attachment: &mut Attachment, is_owner: bool) -> Leave {
+async fn speak(
+    sink: &mut SplitSink<WebSocket, Message>,
+    attachment: &mut Attachment,
+    boot: &Arc<Boot>,
+    is_owner: bool,
+) -> Leave {
     let session = attachment.session.clone();
     let about = &session.about;
     let info = json!({
@@ -91,32 +99,35 @@ async fn speak(sink: &mut SplitSink<WebSocket, Message>, attachment: &mut Attach
             return Leave::Gone;
         }
     }
+    let mut ports = if about.tty { Some(PortWatch::start(boot).await) } else { None };
     let mut code = session.code.clone();
     let mut told = false;
     let mut tick = tokio::time::interval_at(Instant::now() + KEEPALIVE, KEEPALIVE);
     loop {
-        let message = tokio::select! {
+        let messages = tokio::select! {
             piece = attachment.output.recv() => match piece {
-                Some(piece) => Message::Binary(piece),
+                Some(piece) => vec![Message::Binary(piece)],
                 None => break,
             },
-            ended = code.wait_for(Option::is_some), if !told => {
+            code = ended(&mut code), if !told => {
                 told = true;
-                match ended {
-                    Ok(code) => exit_text(*code),
-                    Err(_) => continue,
-                }
+                vec![exit_text(code)]
             }
-            _ = tick.tick() => Message::text(json!({ "type": "keepalive" }).to_string()),
+            changes = changes(&mut ports) => {
+                changes.iter().map(|change| Message::text(change.to_string())).collect()
+            }
+            _ = tick.tick() => vec![Message::text(json!({ "type": "keepalive" }).to_string())],
         };
-        if sink.send(message).await.is_err() {
-            return Leave::Gone;
+        for message in messages {
+            if sink.send(message).await.is_err() {
+                return Leave::Gone;
+            }
         }
     }
-    let ended = *code.borrow();
-    match ended {
+    let code = *code.borrow();
+    match code {
         Some(code) => {
-            if !told && sink.send(exit_text(Some(code))).await.is_err() {
+            if !told && sink.send(exit_text(code)).await.is_err() {
                 return Leave::Gone;
             }
             Leave::Ended(code)
@@ -126,7 +137,25 @@ async fn speak(sink: &mut SplitSink<WebSocket, Message>, attachment: &mut Attach
     }
 }
 
-fn exit_text(code: Option<u8>) -> Message {
+/// Changes of ports, where they are told.
+async fn changes(ports: &mut Option<PortWatch>) -> Vec<Value> {
+    match ports {
+        Some(ports) => ports.changes().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// The exit code, once there is one.
+async fn ended(code: &mut watch::Receiver<Option<u8>>) -> u8 {
+    let code = code.wait_for(Option::is_some).await.ok().and_then(|code| *code);
+    match code {
+        Some(code) => code,
+        // The sprite ended, not the program; the output's end tells.
+        None => std::future::pending().await,
+    }
+}
+
+fn exit_text(code: u8) -> Message {
     Message::text(json!({ "type": "exit", "exit_code": code }).to_string())
 }
 

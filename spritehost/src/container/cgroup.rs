@@ -53,6 +53,13 @@ impl Freezer {
         }
     }
 
+    /// Every process in it.
+    pub(super) fn processes(&self) -> Vec<Pid> {
+        let (Self::Version1(folder) | Self::Version2(folder)) = self;
+        let text = fs::read_to_string(folder.join("cgroup.procs")).unwrap_or_default();
+        text.lines().filter_map(|line| Pid::from_raw(line.parse().ok()?)).collect()
+    }
+
     fn is_frozen(&self) -> bool {
         let (folder, file, line) = match self {
             Self::Version1(folder) => (folder, "freezer.state", "FROZEN"),

@@ -7,7 +7,7 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::Control;
 use super::programs::USER;
@@ -15,7 +15,7 @@ use crate::wire::FromGuest;
 use rustix::io::Errno;
 
 /// What is written here belongs to the user.
-const HOME: &str = "/home/sprite";
+pub(super) const HOME: &str = "/home/sprite";
 /// Logs of services.
 const LOGS: &str = "/.sprite/logs/services";
 /// Most bytes of a file that claims to be empty.
@@ -152,26 +152,17 @@ pub(super) fn read(control: &Control, id: u64, path: &str, offset: i64, pipe: Ow
     }
 }
 
-/// Lists a folder into the pipe.
+/// Lists a folder into the pipe; of a file, the file itself.
 pub(super) fn list(control: &Control, id: u64, path: &str, pipe: OwnedFd) {
     let entries = (|| {
+        let metadata = fs::metadata(path)?;
+        if !metadata.is_dir() {
+            return Ok(vec![describe(Path::new(path), &metadata)]);
+        }
         let mut entries = Vec::new();
         for entry in fs::read_dir(path)?.take(ENTRIES_MAX) {
             let entry = entry?;
-            let metadata = entry.metadata()?;
-            let kind = if metadata.is_dir() {
-                "directory"
-            } else if metadata.is_symlink() {
-                "symlink"
-            } else {
-                "file"
-            };
-            let modified = chrono::DateTime::from_timestamp(metadata.mtime(), 0).unwrap_or_default();
-            entries.push(json!({
-                "name": entry.file_name().to_string_lossy(), "path": entry.path().to_string_lossy(), "type": kind,
-                "size": metadata.len(), "mode": format!("{:04o}", metadata.mode() & 0o7777),
-                "modTime": crate::clock::text(modified), "isDir": metadata.is_dir(),
-            }));
+            entries.push(describe(&entry.path(), &entry.metadata()?));
         }
         io::Result::Ok(entries)
     })();
@@ -183,4 +174,21 @@ pub(super) fn list(control: &Control, id: u64, path: &str, pipe: OwnedFd) {
         }
         Err(error) => control.refuse(id, &error, path),
     }
+}
+
+/// An entry of a listing.
+fn describe(path: &Path, metadata: &fs::Metadata) -> Value {
+    let kind = if metadata.is_dir() {
+        "directory"
+    } else if metadata.is_symlink() {
+        "symlink"
+    } else {
+        "file"
+    };
+    let modified = chrono::DateTime::from_timestamp(metadata.mtime(), 0).unwrap_or_default();
+    json!({
+        "name": path.file_name().unwrap_or_default().to_string_lossy(), "path": path.to_string_lossy(), "type": kind,
+        "size": metadata.len(), "mode": format!("{:04o}", metadata.mode() & 0o7777),
+        "modTime": crate::clock::text(modified), "isDir": metadata.is_dir(),
+    })
 }

@@ -68,7 +68,8 @@ fn enter(namespace: &OwnedFd) -> io::Result<()> {
 }
 
 /// Makes a TCP socket in the calling thread's namespace; as a stream, because that is what tokio adopts.
-pub(super) fn socket() -> io::Result<TcpStream> {
+pub(super) fn socket(version_6: bool) -> io::Result<TcpStream> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    Ok(rustix::net::socket_with(AddressFamily::INET, SocketType::STREAM, flags, None)?.into())
+    let family = if version_6 { AddressFamily::INET6 } else { AddressFamily::INET };
+    Ok(rustix::net::socket_with(family, SocketType::STREAM, flags, None)?.into())
 }

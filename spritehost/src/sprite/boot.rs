@@ -1,6 +1,7 @@
 //! One boot of a sprite: from the first process to the last.
 
 use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
@@ -20,6 +21,8 @@ use crate::wire::{self, Program, ToGuest};
 
 /// The user's home, and where programs start.
 pub(crate) const HOME: &str = "/home/sprite";
+/// The port that a sprite's URL leads to.
+const APP_PORT: u16 = 8080;
 /// How long processes have after TERM when a sprite is put away in order.
 const GRACE: Duration = Duration::from_secs(3);
 
@@ -113,7 +116,22 @@ impl Boot {
 
     /// Connects to the guest's port 8080.
     pub(crate) async fn connect_app(&self) -> std::io::Result<TcpStream> {
-        self.place.connect().await
+        self.place.connect(SocketAddr::from((Ipv4Addr::LOCALHOST, APP_PORT))).await
+    }
+
+    /// Connects from inside the sprite.
+    pub(crate) async fn reach(&self, target: SocketAddr) -> std::io::Result<TcpStream> {
+        self.place.connect(target).await
+    }
+
+    /// Process 1, as the host sees it.
+    pub(super) fn first_process(&self) -> rustix::process::Pid {
+        self.container.first_process()
+    }
+
+    /// Every process, as the host sees it.
+    pub(super) fn processes(&self) -> Vec<rustix::process::Pid> {
+        self.container.processes()
     }
 
     /// Ends when the connections of now have to be cut.
@@ -218,7 +236,7 @@ fn listen_in(folder: &std::path::Path) -> std::io::Result<UnixListener> {
 }
 
 /// Forwards what a sprite dials to the dial origin.
-async fn accept_dials(boot: Arc<Boot>, listener: TcpListener, target: std::net::SocketAddr) {
+async fn accept_dials(boot: Arc<Boot>, listener: TcpListener, target: SocketAddr) {
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,

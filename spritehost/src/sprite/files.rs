@@ -8,7 +8,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::unix::pipe;
 
 use super::{Awake, SpriteError, boot};
-use crate::wire::{FromGuest, ToGuest};
+use crate::wire::{Change, FromGuest, ToGuest};
 
 /// Largest file that the API writes.
 pub(crate) const WRITE_MAX: u64 = 512 * 1024 * 1024;
@@ -82,6 +82,16 @@ pub(crate) async fn write<E>(
     match operation.answer().await? {
         FromGuest::Written { path, .. } => Ok((path, size)),
         _ => Err(SpriteError::Silent.into()),
+    }
+}
+
+/// Changes something; returns how many files and folders that concerned.
+pub(crate) async fn change(awake: &Awake, change: Change) -> Result<u64, SpriteError> {
+    let mut operation = awake.boot.link.begin(|id| ToGuest::Change { id, change }, &[]).await?;
+    // However long: it may be a large folder.
+    match operation.next().await? {
+        FromGuest::Changed { count, .. } => Ok(count),
+        _ => Err(SpriteError::Silent),
     }
 }
 

@@ -66,6 +66,9 @@ pub(crate) struct State {
     /// The last exit's code.
     #[serde(skip)]
     pub exit_code: Option<i32>,
+    /// Which operation of process 1 it is, while it runs.
+    #[serde(skip)]
+    pub operation: Option<u64>,
 }
 
 /// Services of one boot.
@@ -168,6 +171,7 @@ impl Service {
                     self.state.send_modify(|state| {
                         state.status = Status::Running;
                         state.pid = Some(pid);
+                        state.operation = Some(operation.id);
                         state.started_at = Some(crate::clock::now());
                         state.next_restart_at = None;
                         state.exit_code = None;
@@ -225,6 +229,7 @@ impl Service {
         self.state.send_modify(|state| {
             state.status = Status::Failed;
             state.pid = None;
+            state.operation = None;
             state.error = Some(error);
             state.exit_code = exit_code;
         });
@@ -242,6 +247,7 @@ impl State {
             restart_count: 0,
             next_restart_at: None,
             exit_code: None,
+            operation: None,
         }
     }
 }
