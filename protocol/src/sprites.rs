@@ -162,6 +162,106 @@ pub struct PutService {
     pub http_port: Option<u16>,
 }
 
+/// `POST /v1/sprites/{name}/checkpoint`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct CreateCheckpoint {
+    /// Words for people.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub comment: String,
+}
+
+/// A checkpoint.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Checkpoint {
+    /// `v1`, `v2`, …: each sprite counts its own.
+    pub id: String,
+    /// RFC 3339.
+    #[serde(default)]
+    pub create_time: String,
+    /// The checkpoint that the files came from.
+    #[serde(default)]
+    pub source_id: Option<String>,
+    /// Words of whoever made it.
+    #[serde(default)]
+    pub comment: String,
+    /// Empty when it is well.
+    #[serde(default)]
+    pub health: String,
+    /// The provider's own; nothing is known of its form.
+    #[serde(default)]
+    pub history: Vec<serde_json::Value>,
+    /// Whether nobody asked for it.
+    #[serde(default)]
+    pub is_auto: bool,
+}
+
+/// A line that tells how making a checkpoint, or going back to one, goes on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckpointEvent {
+    /// What kind of line.
+    #[serde(rename = "type")]
+    pub kind: CheckpointEventKind,
+    /// A sentence.
+    #[serde(default)]
+    pub data: Option<String>,
+    /// What went wrong.
+    #[serde(default)]
+    pub error: Option<String>,
+    /// RFC 3339.
+    #[serde(default)]
+    pub time: Option<String>,
+}
+
+/// What a line about a checkpoint tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CheckpointEventKind {
+    /// It goes on.
+    Info,
+    /// It failed: the last line.
+    Error,
+    /// It is done: the last line.
+    Complete,
+    /// Something newer than this list.
+    #[serde(other)]
+    Other,
+}
+
+/// `GET` and `POST /v1/sprites/{name}/policy/network`: what a sprite may reach.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct NetworkPolicy {
+    /// Without rules everything may be reached; with any, only what one allows.
+    pub rules: Vec<NetworkRule>,
+}
+
+/// A rule about names.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum NetworkRule {
+    /// About a name, `*.` and a name, or `*`.
+    Domain {
+        /// Which names.
+        domain: String,
+        /// What about them.
+        action: NetworkAction,
+    },
+    /// The provider's list of that name; `defaults` is known.
+    Include {
+        /// Its name.
+        include: String,
+    },
+}
+
+/// What a rule says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NetworkAction {
+    /// May be reached.
+    Allow,
+    /// Not.
+    Deny,
+}
+
 /// An error body, where it is JSON at all.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct ApiError {
@@ -180,4 +280,13 @@ pub struct ApiError {
     /// How much of it is used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub current_count: Option<u64>,
+    /// The time that the limit is about, in seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window_seconds: Option<u64>,
+    /// Whether a larger plan would help.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upgrade_available: Option<bool>,
+    /// Where to get it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upgrade_url: Option<String>,
 }

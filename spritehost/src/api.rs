@@ -14,6 +14,7 @@ use axum::routing::{delete, get, post, put};
 
 use crate::host::Host;
 
+mod checkpoints;
 mod error;
 mod exec;
 mod files;
@@ -51,6 +52,10 @@ pub(crate) fn router(host: Arc<Host>) -> Router {
         .route("/fs/copy", post(files::copy))
         .route("/fs/chmod", post(files::chmod))
         .route("/fs/chown", post(files::chown))
+        .route("/checkpoint", post(checkpoints::create))
+        .route("/checkpoints", get(checkpoints::list))
+        .route("/checkpoints/{checkpoint}", get(checkpoints::get).delete(checkpoints::delete))
+        .route("/checkpoints/{checkpoint}/restore", post(checkpoints::restore))
         .route("/services", get(services::list))
         .route("/services/signal", post(services::signal))
         .route("/services/{service}", get(services::get).put(services::put).delete(services::delete))

@@ -16,6 +16,8 @@ use rustix::process::{Pid, PidfdFlags, Signal};
 use tokio::io::unix::AsyncFd;
 use tokio::process::Command;
 
+use crate::disk::Disk;
+
 mod cgroup;
 mod config;
 
@@ -25,6 +27,8 @@ pub(crate) use config::Limits;
 pub(crate) const ID_SHIFT: u32 = 100_000;
 /// How many ids a guest has.
 pub(crate) const ID_COUNT: u32 = 65_536;
+/// What the folder is called that the kernel needs beside an upper one, after that one's name.
+pub(crate) const WORK: &str = "-work";
 /// How long killed processes may take to be gone.
 const DEATH: Duration = Duration::from_secs(10);
 
@@ -65,9 +69,11 @@ pub(crate) struct Plan<'a> {
     /// A folder on tmpfs of the sprite: `rootfs`, `bundle`, `guest`.
     pub folder: &'a Path,
     /// The base image's tree.
-    pub lower: &'a Path,
-    /// The sprite's folder on disk: `upper`, `work`, `logs`.
-    pub disk: &'a Path,
+    pub image: &'a Path,
+    /// The sprite's folder on disk: its layers, `logs`.
+    pub folders: &'a Path,
+    /// Which layers make up its files.
+    pub disk: &'a Disk,
     /// Process 1.
     pub init: &'a Path,
     /// The sprite's name.
@@ -93,7 +99,7 @@ impl Container {
     /// Mounts the file system and starts process 1 with `control` as its stdin.
     pub(crate) async fn start(plan: Plan<'_>, control: OwnedFd) -> Result<Self, ContainerError> {
         prepare(&plan)?;
-        let log_path = plan.disk.join("boot.log");
+        let log_path = plan.folders.join("boot.log");
         let log = fs::File::create(&log_path).map_err(ContainerError::at("boot.log"))?;
         let pid_file = plan.folder.join("pid");
         let status = Command::new("runc")
@@ -204,10 +210,10 @@ pub(crate) async fn delete(runc: &Path, id: &str) {
 
 /// Makes the mount point and the bundle.
 fn prepare(plan: &Plan<'_>) -> Result<(), ContainerError> {
-    use rustix::mount::{MountFlags, mount};
     use std::os::unix::fs::chown;
     let rootfs = plan.folder.join("rootfs");
-    let (upper, work, logs) = (plan.disk.join("upper"), plan.disk.join("work"), plan.disk.join("logs"));
+    let (upper, logs) = (plan.folders.join(&plan.disk.upper), plan.folders.join("logs"));
+    let work = plan.folders.join(format!("{}{WORK}", plan.disk.upper));
     let (bundle, guest) = (plan.folder.join("bundle"), plan.folder.join("guest"));
     for folder in [&rootfs, &bundle, &guest.join("logs"), &upper, &work, &logs] {
         fs::create_dir_all(folder).map_err(ContainerError::at("folders of the sprite"))?;
@@ -217,15 +223,27 @@ fn prepare(plan: &Plan<'_>) -> Result<(), ContainerError> {
     }
     fs::write(guest.join("init"), "").map_err(ContainerError::at("mount point of process 1"))?;
     if !is_mount(&rootfs) {
-        let options =
-            format!("lowerdir={},upperdir={},workdir={}", plan.lower.display(), upper.display(), work.display());
-        let options =
-            std::ffi::CString::new(options).map_err(|error| ContainerError::at("overlay")(io::Error::from(error)))?;
-        mount("overlay", &rootfs, "overlay", MountFlags::empty(), Some(options.as_c_str()))
+        let layers = plan.disk.layers.iter().rev().map(|layer| plan.folders.join(layer));
+        mount_layers(&rootfs, layers.chain(std::iter::once(plan.image.to_owned())), &upper, &work)
             .map_err(ContainerError::at("mounting the overlay"))?;
     }
     let config = config::render(plan).to_string();
     fs::write(bundle.join("config.json"), config).map_err(ContainerError::at("config.json"))
+}
+
+/// Mounts an overlay, the uppermost of `lower` first. The kernel takes one page of options: descriptors keep the names of
+/// folders short, however many there are.
+fn mount_layers(target: &Path, lower: impl Iterator<Item = PathBuf>, upper: &Path, work: &Path) -> io::Result<()> {
+    use rustix::fs::{Mode, OFlags};
+    use rustix::mount::{MountFlags, mount};
+    let open = |path: &Path| rustix::fs::open(path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
+    let lower = lower.map(|path| open(&path)).collect::<Result<Vec<_>, _>>()?;
+    let (upper, work) = (open(upper)?, open(work)?);
+    let name = |folder: &OwnedFd| format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(folder));
+    let names: Vec<String> = lower.iter().map(name).collect();
+    let options = format!("lowerdir={},upperdir={},workdir={}", names.join(":"), name(&upper), name(&work));
+    let options = std::ffi::CString::new(options)?;
+    Ok(mount("overlay", target, "overlay", MountFlags::empty(), Some(options.as_c_str()))?)
 }
 
 /// Whether something is mounted on this folder.

@@ -13,6 +13,7 @@ use snapvm_protocol::sprites::{CreateSprite, UrlAuth};
 use tokio::net::TcpListener;
 
 use crate::arguments::Serve;
+use crate::disk::Disk;
 use crate::edge;
 use crate::faults::Faults;
 use crate::guest::lock;
@@ -104,6 +105,8 @@ impl Host {
         match TcpListener::bind((self.shared.options.address(), record.port)).await {
             Ok(listener) => {
                 let sprite = Sprite::new(self.shared.clone(), record);
+                // What a crash in the middle of a checkpoint has left.
+                sprite.collect_folders();
                 tokio::spawn(edge::serve(sprite.clone(), listener));
                 lock(&self.sprites).insert(name, sprite);
             }
@@ -145,6 +148,7 @@ impl Host {
             updated_at: now,
             last_running_at: None,
             services: BTreeMap::new(),
+            disk: Disk::default(),
         };
         self.shared.store.save(&record)?;
         let sprite = Sprite::new(self.shared.clone(), record);

@@ -3,7 +3,7 @@
 //! Three programs in one binary: `serve` (the host), `image build` (makes the base image once) and the hidden
 //! `guest-init` (process 1 of every sprite, the same file bind-mounted into it).
 //!
-//! Absent on purpose: checkpoints, network policies and everything else that the reference in
+//! Absent on purpose: network policies and everything else that the reference in
 //! `docs/sprites-protocol.md` doesn't list; such calls answer 404.
 
 use std::process::ExitCode;
@@ -14,6 +14,7 @@ mod api;
 mod arguments;
 mod clock;
 mod container;
+mod disk;
 mod edge;
 mod faults;
 mod guest;

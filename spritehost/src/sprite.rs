@@ -20,6 +20,7 @@ use snapvm_protocol::sprites::{SpriteStatus, UrlAuth, UrlSettings};
 use tokio_util::sync::CancellationToken;
 
 use crate::container::ContainerError;
+use crate::disk::TooMany;
 use crate::guest::lock;
 use crate::host::Shared;
 use crate::network::NetworkError;
@@ -28,6 +29,7 @@ use crate::wire::WireError;
 
 mod activity;
 mod boot;
+mod checkpoints;
 pub(crate) mod exec;
 pub(crate) mod files;
 mod lifecycle;
@@ -60,6 +62,15 @@ pub(crate) enum SpriteError {
         /// A sentence.
         message: String,
     },
+    /// There is no such checkpoint.
+    #[error("checkpoint not found")]
+    NoCheckpoint,
+    /// There can't be another checkpoint.
+    #[error(transparent)]
+    Full(#[from] TooMany),
+    /// Its files could not be copied.
+    #[error("its files could not be copied: {0}")]
+    Copy(String),
     /// The container.
     #[error(transparent)]
     Container(#[from] ContainerError),

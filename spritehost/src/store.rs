@@ -3,7 +3,7 @@
 //! ```text
 //! STATE/lock                     held while an instance uses the state
 //! STATE/guest-init               this program, as sprites see it
-//! STATE/sprites/{name}/          sprite.json · upper · work · logs · boot.log
+//! STATE/sprites/{name}/          sprite.json · upper, layer-{n} and their -work · logs · boot.log
 //! STATE/trash/{id}/              sprites being deleted
 //! ```
 //!
@@ -17,6 +17,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use snapvm_protocol::sprites::{PutService, UrlAuth};
+
+use crate::disk::Disk;
 
 /// A sprite's record.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -51,6 +53,9 @@ pub(crate) struct Record {
     /// Its services.
     #[serde(default)]
     pub services: BTreeMap<String, PutService>,
+    /// Its files and their checkpoints.
+    #[serde(default)]
+    pub disk: Disk,
 }
 
 /// The state folder.
@@ -117,6 +122,13 @@ impl Store {
         Ok(trash)
     }
 
+    /// Takes a part of a sprite's disk away under a name of its own.
+    pub(crate) fn throw_away(&self, path: &Path) -> io::Result<PathBuf> {
+        let trash = self.root.join("trash").join(format!("part-{}", uuid::Uuid::new_v4()));
+        fs::rename(path, &trash)?;
+        Ok(trash)
+    }
+
     /// What an earlier run had no time to delete.
     pub(crate) fn trash(&self) -> Vec<PathBuf> {
         fs::read_dir(self.root.join("trash")).into_iter().flatten().flatten().map(|entry| entry.path()).collect()
@@ -145,6 +157,7 @@ mod tests {
             updated_at: String::new(),
             last_running_at: None,
             services: BTreeMap::new(),
+            disk: Disk::default(),
         };
         store.save(&record).unwrap();
         fs::create_dir_all(store.folder("half-made")).unwrap();

@@ -68,8 +68,6 @@ async fn what_is_wrong_is_refused() {
     let unlisted = [
         (Method::GET, "/"),
         (Method::PATCH, "/v1/sprites/taken"),
-        (Method::POST, "/v1/sprites/taken/checkpoint"),
-        (Method::GET, "/v1/sprites/taken/checkpoints"),
         (Method::GET, "/v1/sprites/taken/policy/network"),
         (Method::POST, "/v1/sprites/taken/upgrade"),
         (Method::GET, "/v1/sprites/taken/control"),

@@ -83,6 +83,8 @@ impl From<SpriteError> for ApiFailure {
         let message = error.to_string();
         match error {
             SpriteError::Gone => Self::not_found("sprite not found"),
+            SpriteError::NoCheckpoint => Self::not_found(message),
+            SpriteError::Full(_) => Self::conflict(message),
             SpriteError::Wire(WireError::TooLong) => Self::bad_request(message),
             SpriteError::Refused { code, .. } => {
                 let status = match code.as_str() {

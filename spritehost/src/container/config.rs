@@ -130,7 +130,7 @@ fn mounts(guest: &std::path::Path, plan: &Plan<'_>) -> Value {
         { "destination": "/.sprite", "type": "bind", "source": guest, "options": ["bind", "nosuid", "nodev"] },
         { "destination": "/.sprite/init", "type": "bind", "source": plan.init,
           "options": ["bind", "ro", "nosuid", "nodev"] },
-        { "destination": "/.sprite/logs", "type": "bind", "source": plan.disk.join("logs"),
+        { "destination": "/.sprite/logs", "type": "bind", "source": plan.folders.join("logs"),
           "options": ["bind", "nosuid", "nodev", "noexec"] },
     ])
 }

@@ -57,8 +57,9 @@ impl Boot {
             id,
             runc: &shared.runtime.join("runc"),
             folder: &folder,
-            lower: &shared.image,
-            disk: &shared.store.folder(&record.name),
+            image: &shared.image,
+            folders: &shared.store.folder(&record.name),
+            disk: &record.disk,
             init: &shared.store.file("guest-init"),
             hostname: &record.name,
             limits: Limits {
@@ -168,6 +169,16 @@ impl Boot {
         self.still.store(true, Ordering::SeqCst);
         lock(&self.cut).cancel();
         Ok(())
+    }
+
+    /// Has processes stand still for a moment; connections stay.
+    pub(super) async fn stand_still(&self) -> Result<(), SpriteError> {
+        Ok(self.container.freeze().await?)
+    }
+
+    /// Lets them go on.
+    pub(super) fn go_on(&self) -> Result<(), SpriteError> {
+        Ok(self.container.thaw()?)
     }
 
     /// Thaws.

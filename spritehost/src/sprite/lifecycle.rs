@@ -66,7 +66,7 @@ impl Sprite {
     }
 
     /// Ends what a phase holds; with the lock held.
-    async fn end(&self, phase: Phase, in_order: bool) {
+    pub(super) async fn end(&self, phase: Phase, in_order: bool) {
         match phase {
             Phase::Running(boot) => boot.end(in_order).await,
             Phase::Warm(boot, _) if in_order => {
