@@ -10,6 +10,7 @@ use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Config, NoTls};
 
 use crate::error::{Error, Problem};
+use crate::platform::socket::Socket;
 
 /// Longest time for connecting and for one statement each.
 const TIMEOUT: std::time::Duration = std::time::Duration::from_secs(10);
@@ -112,8 +113,7 @@ impl Database {
     /// [`Error::DatabaseUnreachable`].
     pub async fn connect_to(env: &worker::Env, binding: &str) -> Result<Self, Error> {
         let pool = env.hyperdrive(binding)?;
-        let socket = worker::Socket::builder()
-            .connect(pool.host(), pool.port())
+        let socket = Socket::connect(&pool.host(), pool.port())
             .map_err(|error| Error::DatabaseUnreachable(error.to_string()))?;
         let mut config = Config::new();
         // The fields, not the connection string: its user and password are not percent-encoded.

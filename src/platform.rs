@@ -1,6 +1,8 @@
 //! The only place that knows wasm from native: time, randomness, variables, and where the bytes of a request come
 //! from. Everything above takes them as arguments.
 
+pub mod socket;
+
 use crate::error::Error;
 
 /// Variables and secrets of the deployment.
