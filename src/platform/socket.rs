@@ -128,7 +128,7 @@ impl Drop for Socket {
     fn drop(&mut self) {
         // Nobody waits for it, and a connection that is broken needs no closing.
         if let Ok(closed) = self.socket.close() {
-            let _ = JsFuture::from(closed);
+            drop(JsFuture::from(closed));
         }
     }
 }
