@@ -1,7 +1,8 @@
 //! What two SnapVM programs say to each other.
 //!
-//! Names and ids, the machine lifecycle, tickets between our own parts, terminal frames, one-shot commands, the messages
-//! of the agent's control socket, the headers of the path to an app, and the types of the Sprites API.
+//! Names and ids, the machine lifecycle, tickets between our own parts, terminal frames and how a terminal's output is
+//! read, one-shot commands, the messages of the agent's control socket, the headers of the path to an app, and the types
+//! of the Sprites API.
 //!
 //! Invariants:
 //! * Pure: no I/O, no clock, no randomness. Time and random bytes are arguments.
@@ -16,6 +17,8 @@ pub mod hosts;
 pub mod ids;
 pub mod lifecycle;
 pub mod names;
+pub mod queries;
+pub mod sequences;
 pub mod services;
 pub mod sprites;
 pub mod terminal;
