@@ -7,13 +7,14 @@
 //! Invariants: a session has at most one shell in its life; its last output is in the ring before its end is told;
 //! a shell is only ended by order, never because a socket or an answer got lost.
 //!
-//! Absent on purpose: snapshots of the screen (the object keeps those), and any reading of what the bytes mean.
+//! What the bytes mean is read in `screen` alone, to make snapshots for clients that have not followed from the start.
 
 pub mod client;
 pub mod coalesce;
 pub mod input;
 pub mod pty;
 pub mod ring;
+pub mod screen;
 pub mod session;
 pub mod socket;
 pub mod stream;

@@ -48,6 +48,12 @@ struct Payload {
 }
 
 impl Muter {
+    /// Follows output that is read like this so far.
+    #[must_use]
+    pub fn at(sequences: Sequences) -> Self {
+        Self { sequences, ..Self::default() }
+    }
+
     /// Takes the next bytes; queries that begin in them are muted if `mute` says so, here or when they end.
     pub fn follow(&mut self, bytes: &mut [u8], mute: bool) {
         let mut at = 0;

@@ -205,9 +205,9 @@ impl Session {
         let mut stream = self.stream.borrow_mut();
         let (mut most, mut hangup) = (OUTPUT_MAX, false);
         while most > 0 {
-            match self.master.read(stream.ring.room(most)) {
+            match self.master.read(stream.room(most)) {
                 Read::Bytes(length) => {
-                    stream.ring.commit(length);
+                    stream.commit(length);
                     most = most.saturating_sub(length.max(1));
                 }
                 Read::Empty => break,

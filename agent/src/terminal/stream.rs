@@ -5,36 +5,55 @@
 //! socket ─receive()─▶ Applied::Input(..) ─▶ terminal ─written()─▶ InputAcknowledge
 //! ```
 //!
+//! Clients that follow as a screen begin with a snapshot where they have nothing, have too little, or fell out of the
+//! ring. Its parts are sent whatever the window is, since they are bounded, but they count against it: output follows
+//! when what is unacknowledged leaves room. One snapshot is in memory for all clients; who needs a newer one waits
+//! until those before it were sent theirs.
+//!
+//! The size belongs to whoever typed, sized or newly attached last. So do queries: those in what is written from then
+//! on are left for that client's emulator, and muted for all others.
+//!
 //! Invariants: each client gets each offset once and in order, or a Truncated that says which are gone; the end comes
-//! after the last byte; a reader changes nothing; nothing here knows time, sockets or processes.
+//! after the last byte; a reader changes nothing; a query is left to one client at most; nothing here knows time,
+//! sockets or processes.
 
 use std::collections::BTreeMap;
 
 use snapvm_protocol::agent::{TerminalEnd, TerminalStatus};
 use snapvm_protocol::ids::TerminalId;
-use snapvm_protocol::terminal::{Attach, ClientMode, Frame, OUTPUT_MAX, RING_BYTES, Ready, SIZE_MAX};
+use snapvm_protocol::queries::Muter;
+use snapvm_protocol::terminal::{
+    Attach, ClientMode, Follow, Frame, OUTPUT_MAX, PART_MAX, RING_BYTES, Ready, SIZE_MAX, SnapshotHead, WINDOW_BYTES,
+};
 
-use super::client::{Attached, Client};
+use super::client::{Attached, Client, Opening};
 use super::input::{Keys, Verdict};
 use super::ring::Ring;
+use super::screen::Screen;
 use crate::handover::state;
 
 /// Input that waits for the terminal. Beyond it, input is left unacknowledged and comes again.
 pub const PENDING_MAX: usize = 4 * 1024 * 1024;
+
+/// How far back sequences are read to know whether a client that comes back is in the middle of one.
+const SEQUENCE_SEARCH: u64 = 64 * 1024;
 
 /// The stream of one session.
 #[derive(Debug)]
 pub struct Stream {
     session: TerminalId,
     epoch: u64,
-    /// What the shell wrote.
-    pub ring: Ring,
+    ring: Ring,
+    screen: Screen,
     published: u64,
     clients: BTreeMap<u32, Client>,
     served: u32,
     keys: Keys,
     size: (u16, u16),
     owner: Option<u32>,
+    /// The tab that typed, sized or newly attached last.
+    owner_key: Option<String>,
+    acts: u64,
     end: Option<TerminalEnd>,
 }
 
@@ -62,12 +81,15 @@ impl Stream {
             session,
             epoch,
             ring: Ring::new(RING_BYTES),
+            screen: Screen::new(clamp(columns, rows)),
             published: 0,
             clients: BTreeMap::new(),
             served: 0,
             keys: Keys::default(),
             size: clamp(columns, rows),
             owner: None,
+            owner_key: None,
+            acts: 0,
             end: None,
         }
     }
@@ -79,6 +101,7 @@ impl Stream {
         let size = clamp(parts.columns, parts.rows);
         Self {
             published: ring.end(),
+            screen: Screen::resume(&ring, size),
             ring,
             keys: parts.keys,
             size,
@@ -111,6 +134,17 @@ impl Stream {
     #[must_use]
     pub fn end(&self) -> Option<TerminalEnd> {
         self.end
+    }
+
+    /// Where the next output is to be read to, at most `most` bytes.
+    pub fn room(&mut self, most: usize) -> &mut [u8] {
+        self.ring.room(most)
+    }
+
+    /// `length` bytes of output were read there.
+    pub fn commit(&mut self, length: usize) {
+        self.ring.commit(length);
+        self.screen.follow(&self.ring);
     }
 
     /// Bytes read but not yet published.
@@ -146,10 +180,10 @@ impl Stream {
     /// Whether every attached client has everything, the end included.
     #[must_use]
     pub fn is_delivered(&self) -> bool {
-        self.clients
-            .values()
-            .filter_map(|client| client.attached.as_ref())
-            .all(|attached| attached.cursor == self.published && (self.end.is_none() || attached.told_end))
+        self.clients.values().filter_map(|client| client.attached.as_ref()).all(|attached| {
+            let has_all = attached.cursor == self.published && attached.snapshot.is_none();
+            has_all && attached.opening.is_none() && (self.end.is_none() || attached.told_end)
+        })
     }
 
     /// The session's socket is gone, and all clients with it.
@@ -166,7 +200,9 @@ impl Stream {
             }
             Frame::Left => {
                 self.clients.remove(&client);
-                self.owner = self.owner.filter(|owner| *owner != client);
+                if self.owner == Some(client) {
+                    self.pass_on();
+                }
             }
             Frame::Attach(attach) => self.attach(client, attach),
             Frame::Acknowledge(offset) => {
@@ -209,28 +245,56 @@ impl Stream {
     fn attach(&mut self, id: u32, attach: Attach) {
         let wants = clamp(attach.columns, attach.rows);
         let (start, clean, end) = (self.ring.start(), self.ring.clean_start(), self.ring.end());
-        let Some(client) = self.clients.get_mut(&id) else { return };
         let known = attach.offset.filter(|offset| attach.epoch == Some(self.epoch) && *offset <= end);
-        let (cursor, reset, gone) = match known {
-            Some(offset) if offset >= start => (offset, false, None),
-            Some(offset) => (clean, true, Some((offset, clean))),
-            None => (clean, true, None),
+        let is_near = |offset| match attach.follow {
+            Follow::Bytes => offset >= start,
+            Follow::Screen => offset >= start && end - offset <= WINDOW_BYTES,
         };
+        let (cursor, opening) = match known {
+            Some(offset) if is_near(offset) => (offset, Opening::Continue),
+            Some(offset) => (offset, Opening::Anew { had: true }),
+            None => (clean, Opening::Anew { had: false }),
+        };
+        let mut muter = Muter::default();
+        if attach.follow == Follow::Screen && opening == Opening::Continue {
+            let mut at = start.max(cursor.saturating_sub(SEQUENCE_SEARCH));
+            while at < cursor {
+                let piece = self.ring.piece(at, cursor - at);
+                muter.pass(piece);
+                at = at.saturating_add(piece.len().max(1) as u64);
+            }
+        }
+        let Some(client) = self.clients.get_mut(&id) else { return };
+        let had_last_word = self.owner_key.as_ref() == Some(&attach.key);
         client.attached = Some(Attached {
             told_input: self.keys.applied(&attach.key),
             key: attach.key,
+            follow: attach.follow,
             cursor,
             acknowledged: cursor,
             wants,
-            knows: self.size,
-            ready: Some(reset),
-            gone,
+            knows: (self.size, false),
+            acted: 0,
+            opening: Some(opening),
+            snapshot: None,
+            unparsed: 0,
+            gone: None,
             repeat_input: false,
             refused: false,
             told_end: false,
+            answers: 0..0,
+            muter,
         });
+        if self.owner == Some(id) {
+            self.owner = None;
+        }
         if client.mode == ClientMode::Write {
-            self.own(id, wants);
+            // Who comes back does not take the size from somebody else.
+            if known.is_none() || had_last_word {
+                self.act(id);
+            } else if self.owner.is_none() {
+                self.own(id);
+            }
         }
     }
 
@@ -239,15 +303,48 @@ impl Stream {
         let Some(attached) = client.attached.as_mut() else { return };
         attached.wants = wants;
         if client.mode == ClientMode::Write {
-            self.own(id, wants);
+            self.act(id);
         }
     }
 
-    fn own(&mut self, id: u32, size: (u16, u16)) {
-        self.owner = Some(id);
-        self.size = size;
+    /// A client that may write did something that shows that somebody is there.
+    fn act(&mut self, id: u32) {
+        self.acts = self.acts.saturating_add(1);
+        let acts = self.acts;
         if let Some(attached) = self.attached(id) {
-            attached.knows = size;
+            attached.acted = acts;
+            let key = attached.key.clone();
+            self.owner_key = Some(key);
+        }
+        self.own(id);
+    }
+
+    /// The owner is gone: the one of the others that did something last takes its place.
+    fn pass_on(&mut self) {
+        self.owner = None;
+        let writers = self.clients.iter().filter(|(_, client)| client.mode == ClientMode::Write);
+        let acted = writers.filter_map(|(id, client)| client.attached.as_ref().map(|attached| (attached.acted, *id)));
+        if let Some((_, id)) = acted.max() {
+            self.own(id);
+        }
+    }
+
+    fn own(&mut self, id: u32) {
+        let end = self.ring.end();
+        let before = self.owner.replace(id);
+        if let Some(former) = before.filter(|former| *former != id).and_then(|former| self.attached(former)) {
+            former.answers.end = former.answers.end.min(end);
+        }
+        let Some(attached) = self.attached(id) else { return };
+        let size = attached.wants;
+        // It asked for this size; only that it has it now may be news.
+        attached.knows.0 = size;
+        if before != Some(id) {
+            attached.answers = end..u64::MAX;
+        }
+        if size != self.size {
+            self.size = size;
+            self.screen.resize(&self.ring, size);
         }
     }
 
@@ -258,10 +355,10 @@ impl Stream {
         let Some(Client { mode: ClientMode::Write, attached: Some(attached) }) = self.clients.get_mut(&id) else {
             return Applied::Nothing;
         };
-        let (key, wants) = (attached.key.clone(), attached.wants);
+        let key = attached.key.clone();
         match self.keys.accept(&key, number) {
             Verdict::Apply => {
-                self.own(id, wants);
+                self.act(id);
                 Applied::Input { key, number, bytes }
             }
             // It waits for the terminal, and is acknowledged when that has taken it. To repeat what is applied would ask
@@ -293,6 +390,10 @@ impl Stream {
     }
 
     fn next_for(&mut self, id: u32, out: &mut Vec<u8>) -> bool {
+        if self.needs_opening(id) {
+            return self.open(id, out);
+        }
+        let is_owner = self.owner == Some(id);
         let Some(attached) = self.clients.get_mut(&id).and_then(|client| client.attached.as_mut()) else {
             return false;
         };
@@ -302,28 +403,6 @@ impl Stream {
             frame.encode_into(out);
             true
         };
-        if let Some(mut reset) = attached.ready.take() {
-            if attached.cursor < self.ring.start() {
-                let was_new = reset && attached.gone.is_none();
-                attached.skip_to(self.ring.clean_start());
-                reset = true;
-                // Who never had anything misses nothing.
-                attached.gone = attached.gone.filter(|_| !was_new);
-            }
-            (attached.told_input, attached.repeat_input, attached.knows) = (applied, false, self.size);
-            return put(Frame::Ready(Ready {
-                epoch: self.epoch,
-                offset: attached.cursor,
-                input: applied,
-                reset,
-                live: self.published,
-                snapshot: None,
-                owner: self.owner == Some(id),
-                columns: self.size.0,
-                rows: self.size.1,
-                end: self.end,
-            }));
-        }
         if applied != attached.told_input {
             attached.told_input = applied;
             return put(Frame::InputAcknowledge(applied));
@@ -332,25 +411,43 @@ impl Stream {
         if std::mem::take(&mut attached.repeat_input) {
             return put(Frame::InputAcknowledge(applied));
         }
-        if attached.knows != self.size {
-            attached.knows = self.size;
-            return put(Frame::Size(self.size.0, self.size.1, self.owner == Some(id)));
+        if attached.knows != (self.size, is_owner) {
+            attached.knows = (self.size, is_owner);
+            return put(Frame::Size(self.size.0, self.size.1, is_owner));
         }
-        if attached.cursor < self.ring.start() {
+        if attached.cursor < self.ring.start() && attached.snapshot.is_none() {
+            if attached.follow == Follow::Screen && attached.window() == 0 {
+                // It gets a snapshot when it takes anything again.
+                return false;
+            }
             attached.skip_to(self.ring.clean_start());
         }
         if let Some((from, to)) = attached.gone.take() {
             return put(Frame::Truncated(from, to));
         }
+        if let Some((snapshot, sent)) = &mut attached.snapshot {
+            let to = snapshot.bytes.len().min(sent.saturating_add(PART_MAX));
+            let part = snapshot.bytes.get(*sent..to).unwrap_or_default();
+            put(Frame::SnapshotPart(u32::try_from(*sent).unwrap_or(u32::MAX), part));
+            *sent = to;
+            if to == snapshot.bytes.len() {
+                attached.snapshot = None;
+            }
+            return true;
+        }
         let most = attached.window().min(self.published.saturating_sub(attached.cursor)).min(OUTPUT_MAX as u64);
         let first = self.ring.piece(attached.cursor, most);
         if !first.is_empty() {
             put(Frame::Output(attached.cursor, first));
-            attached.cursor = attached.cursor.saturating_add(first.len() as u64);
+            let begin = out.len().saturating_sub(first.len());
             // The rest may lie in the next chunk; it belongs to the same frame.
-            let second = self.ring.piece(attached.cursor, most.saturating_sub(first.len() as u64));
+            let after = attached.cursor.saturating_add(first.len() as u64);
+            let second = self.ring.piece(after, most.saturating_sub(first.len() as u64));
             out.extend_from_slice(second);
-            attached.cursor = attached.cursor.saturating_add(second.len() as u64);
+            if attached.follow == Follow::Screen {
+                attached.mute(attached.cursor, out.get_mut(begin..).unwrap_or_default());
+            }
+            attached.cursor = after.saturating_add(second.len() as u64);
             return true;
         }
         match self.end {
@@ -360,6 +457,78 @@ impl Stream {
             }
             _ => false,
         }
+    }
+
+    /// Whether a client's next frame is Ready: it has just attached, or it follows as a screen, fell out of the ring
+    /// and takes output again.
+    fn needs_opening(&mut self, id: u32) -> bool {
+        let start = self.ring.start();
+        let Some(attached) = self.attached(id) else { return false };
+        let is_out = attached.cursor < start && attached.snapshot.is_none();
+        if attached.opening.is_none() && is_out && attached.follow == Follow::Screen && attached.window() > 0 {
+            attached.opening = Some(Opening::Anew { had: true });
+        }
+        attached.opening.is_some()
+    }
+
+    /// Appends Ready for a client, unless it has to wait for its snapshot.
+    fn open(&mut self, id: u32, out: &mut Vec<u8>) -> bool {
+        let (start, clean) = (self.ring.start(), self.ring.clean_start());
+        let is_sending = self
+            .clients
+            .values()
+            .filter_map(|client| client.attached.as_ref())
+            .any(|attached| attached.snapshot.is_some());
+        let (published, size, epoch, end) = (self.published, self.size, self.epoch, self.end);
+        let is_owner = self.owner == Some(id);
+        let Some(attached) = self.clients.get_mut(&id).and_then(|client| client.attached.as_mut()) else {
+            return false;
+        };
+        let opening = match attached.opening {
+            // While it waited, what it has went out of the ring.
+            Some(Opening::Continue) if attached.cursor < start => Opening::Anew { had: true },
+            Some(opening) => opening,
+            None => return false,
+        };
+        let from = attached.cursor;
+        if let Opening::Anew { had } = opening {
+            let snapshot = match attached.follow {
+                Follow::Bytes => None,
+                Follow::Screen if is_sending && !self.screen.is_at_hand() => return false,
+                Follow::Screen => self.screen.snapshot(&self.ring),
+            };
+            match snapshot {
+                Some(snapshot) => attached.begin_with(snapshot),
+                None if had && from >= start => {}
+                None => {
+                    (attached.cursor, attached.acknowledged) = (clean, clean);
+                    attached.muter = Muter::default();
+                }
+            }
+            attached.gone = (had && from < attached.cursor).then_some((from, attached.cursor));
+        }
+        let applied = self.keys.applied(&attached.key);
+        attached.opening = None;
+        attached.answers.start = attached.answers.start.max(published);
+        (attached.told_input, attached.repeat_input, attached.knows) = (applied, false, (size, is_owner));
+        let ready = Ready {
+            epoch,
+            offset: attached.cursor,
+            input: applied,
+            reset: attached.cursor != from || attached.snapshot.is_some() || opening == Opening::Anew { had: false },
+            live: published,
+            snapshot: attached.snapshot.as_ref().map(|(snapshot, _)| SnapshotHead {
+                bytes: u32::try_from(snapshot.bytes.len()).unwrap_or(u32::MAX),
+                dropped_lines: snapshot.dropped_lines,
+            }),
+            owner: is_owner,
+            columns: size.0,
+            rows: size.1,
+            end,
+        };
+        out.extend_from_slice(&id.to_be_bytes());
+        Frame::Ready(ready).encode_into(out);
+        true
     }
 }
 

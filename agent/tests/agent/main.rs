@@ -11,6 +11,7 @@
 
 mod exec;
 mod ingress;
+mod screens;
 mod services;
 mod sleep;
 mod support;

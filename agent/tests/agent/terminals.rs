@@ -240,14 +240,14 @@ async fn a_reader_cannot_type_or_size_and_sizes_are_told() {
         while !(writer.text().contains("real") && reader.text().contains("real")) {
             match session.next().await {
                 (1, got) => writer.take(&got),
-                (2, Got::Size(columns, rows)) => sizes.push((columns, rows)),
+                (2, Got::Size(columns, rows, owner)) => sizes.push((columns, rows, owner)),
                 (_, got) => reader.take(&got),
             }
         }
     })
     .await;
     assert!(writer.text().contains("40 120") && !writer.text().contains("forged"));
-    assert_eq!(sizes, [(120, 40)]);
+    assert_eq!(sizes, [(120, 40, false)]);
     assert_eq!(reader.acknowledged, 0);
 }
 

@@ -184,9 +184,10 @@ pub(super) fn look(input: &[u8]) -> Seen {
             Action::Param => params.push(character),
             Action::Csi => {
                 let told = format!("CSI {collect} {params} {character}");
-                match answers_control(&collect, &params, character) {
-                    true => seen.answers.push(told),
-                    false => seen.done.push(told),
+                if answers_control(&collect, &params, character) {
+                    seen.answers.push(told);
+                } else {
+                    seen.done.push(told);
                 }
             }
             Action::Esc => {
@@ -201,20 +202,18 @@ pub(super) fn look(input: &[u8]) -> Seen {
             Action::OscPut => osc.iter_mut().for_each(|osc| osc.push(character)),
             Action::OscEnd => {
                 if let Some(osc) = osc.take().filter(|_| !matches!(code, 0x18 | 0x1a)) {
-                    match answers_osc(&osc) {
-                        true => seen.answers.push(format!("OSC {osc}")),
-                        false => seen.done.push(format!("OSC {osc}")),
-                    }
+                    let is_query = answers_osc(&osc);
+                    let list = if is_query { &mut seen.answers } else { &mut seen.done };
+                    list.push(format!("OSC {osc}"));
                 }
             }
             Action::Hook => (dcs_head, dcs) = (Some(format!("{collect}{character}")), String::new()),
             Action::Put => dcs.push(character),
             Action::Unhook => {
                 if let Some(head) = dcs_head.take().filter(|_| !matches!(code, 0x18 | 0x1a)) {
-                    match matches!(head.as_str(), "$q" | "+q") {
-                        true => seen.answers.push(format!("DCS {head} {dcs}")),
-                        false => seen.done.push(format!("DCS {head} {dcs}")),
-                    }
+                    let is_query = matches!(head.as_str(), "$q" | "+q");
+                    let list = if is_query { &mut seen.answers } else { &mut seen.done };
+                    list.push(format!("DCS {head} {dcs}"));
                 }
             }
         }
@@ -236,7 +235,7 @@ fn answers_control(collect: &str, params: &str, last: char) -> bool {
     match (collect, last) {
         ("" | "?", 'n') | ("" | ">" | "=", 'c') | ("", 'x') | ("$" | "?$", 'p') | (">", 'q') => true,
         ("?", 'u' | 'm' | 'S') => true,
-        ("$", 'u' | 'w') | ("*", 'y') | ("'", '|') | ("\"", 'v') | ("&", 'u') | ("#", '|') => true,
+        ("$", 'u' | 'w') | ("*", 'y') | ("'" | "#", '|') | ("\"", 'v') | ("&", 'u') => true,
         ("", 't') => [11.0, 13.0, 14.0, 15.0, 16.0, 18.0, 19.0, 20.0, 21.0].contains(&first),
         _ => false,
     }

@@ -25,8 +25,18 @@ fn drain(stream: &mut Stream) -> Vec<(u32, Vec<u8>)> {
     }
 }
 
+fn push(stream: &mut Stream, mut bytes: &[u8]) {
+    while !bytes.is_empty() {
+        let room = stream.room(bytes.len().min(OUTPUT_MAX));
+        let length = room.len();
+        room.copy_from_slice(&bytes[..length]);
+        stream.commit(length);
+        bytes = &bytes[length..];
+    }
+}
+
 fn write(stream: &mut Stream, bytes: &[u8]) {
-    stream.ring.push(bytes);
+    push(stream, bytes);
     stream.publish();
 }
 
@@ -80,7 +90,7 @@ fn the_last_writer_to_act_owns_the_size() {
     stream.receive(1, Frame::Input(1, b"x"));
     assert_eq!(stream.size(), (100, 30));
     let messages = drain(&mut stream);
-    assert_eq!(frames(&messages, 1), []);
+    assert_eq!(frames(&messages, 1), [Frame::Size(100, 30, true)]);
     assert_eq!(frames(&messages, 2), [Frame::Size(100, 30, false)]);
 }
 

@@ -1,8 +1,10 @@
 //! A session's socket, seen from the object, with clients on it.
 
+use std::collections::BTreeMap;
+
 use futures_util::{SinkExt as _, StreamExt as _};
 use snapvm_protocol::agent::TerminalEnd;
-use snapvm_protocol::terminal::{Attach, ClientMode, Follow, Frame, Ready, split_client};
+use snapvm_protocol::terminal::{Attach, ClientMode, Follow, Frame, KeptHead, Ready, SnapshotHead, split_client};
 use tokio_tungstenite::tungstenite::Message;
 
 use super::origin::{Dialed, Socket, closed};
@@ -16,7 +18,10 @@ pub enum Got {
     InputAcknowledge(u32),
     Truncated(u64, u64),
     End(TerminalEnd),
-    Size(u16, u16),
+    Size(u16, u16, bool),
+    SnapshotPart(u32, Vec<u8>),
+    Kept(KeptHead),
+    KeptPart(u32, Vec<u8>),
 }
 
 /// The session's socket.
@@ -31,11 +36,26 @@ pub struct Screen {
     pub acknowledged: u32,
     pub end: Option<TerminalEnd>,
     pub gone: Vec<(u64, u64)>,
+    /// What stands for everything before `from`.
+    pub snapshot: Vec<u8>,
+    /// How long it is to be.
+    pub head: Option<SnapshotHead>,
+    pub size: Option<((u16, u16), bool)>,
 }
 
 impl Screen {
     pub fn offset(&self) -> u64 {
         self.from + self.bytes.len() as u64
+    }
+
+    /// Whether the snapshot that was announced is here.
+    pub fn is_whole(&self) -> bool {
+        self.head.is_none_or(|head| self.snapshot.len() == head.bytes as usize)
+    }
+
+    /// What an emulator was fed: snapshot and output.
+    pub fn fed(&self) -> String {
+        String::from_utf8_lossy(&self.snapshot).into_owned() + &self.text()
     }
 
     pub fn text(&self) -> String {
@@ -47,8 +67,10 @@ impl Screen {
         match got {
             Got::Ready(ready) => {
                 if ready.reset {
-                    (self.from, self.bytes) = (ready.offset, vec![]);
+                    (self.from, self.bytes, self.snapshot) = (ready.offset, vec![], vec![]);
                 }
+                self.head = ready.snapshot;
+                self.size = Some(((ready.columns, ready.rows), ready.owner));
                 assert_eq!(ready.offset, self.offset());
                 self.epoch = ready.epoch;
                 self.acknowledged = ready.input;
@@ -60,12 +82,20 @@ impl Screen {
             Got::InputAcknowledge(number) => self.acknowledged = *number,
             Got::Truncated(from, to) => {
                 self.gone.push((*from, *to));
-                (self.from, self.bytes) = (*to, vec![]);
+                if *to != self.from {
+                    (self.from, self.bytes) = (*to, vec![]);
+                }
             }
             Got::End(end) => {
                 assert_eq!(self.end.replace(*end), None, "two ends");
             }
-            Got::Size(..) => {}
+            Got::SnapshotPart(position, bytes) => {
+                assert_eq!(*position as usize, self.snapshot.len(), "parts out of order");
+                assert!(self.bytes.is_empty(), "output before the snapshot");
+                self.snapshot.extend_from_slice(bytes);
+            }
+            Got::Size(columns, rows, owner) => self.size = Some(((*columns, *rows), *owner)),
+            Got::Kept(_) | Got::KeptPart(..) => panic!("not for a client: {got:?}"),
         }
     }
 }
@@ -79,6 +109,11 @@ pub fn attach(key: &str, screen: Option<&Screen>) -> Attach {
         offset: screen.map(Screen::offset),
         follow: Follow::Bytes,
     }
+}
+
+/// The same for a client with an emulator.
+pub fn attach_screen(key: &str, screen: Option<&Screen>) -> Attach {
+    Attach { follow: Follow::Screen, ..attach(key, screen) }
 }
 
 impl Session {
@@ -112,7 +147,10 @@ impl Session {
                             Frame::InputAcknowledge(number) => Got::InputAcknowledge(number),
                             Frame::Truncated(from, to) => Got::Truncated(from, to),
                             Frame::End(end) => Got::End(end),
-                            Frame::Size(columns, rows, _) => Got::Size(columns, rows),
+                            Frame::Size(columns, rows, owner) => Got::Size(columns, rows, owner),
+                            Frame::SnapshotPart(position, bytes) => Got::SnapshotPart(position, bytes.to_vec()),
+                            Frame::Kept(head) => Got::Kept(head),
+                            Frame::KeptPart(position, bytes) => Got::KeptPart(position, bytes.to_vec()),
                             other => panic!("not for a client: {other:?}"),
                         };
                         break (client, got);
@@ -127,25 +165,48 @@ impl Session {
         .await
     }
 
-    /// Takes the frames of a client, acknowledging output, until its screen is as wanted.
+    /// Takes the frames of a client, acknowledging what it got, until its screen is as wanted. Those of others are
+    /// left out.
     pub async fn until(&mut self, client: u32, screen: &mut Screen, mut wanted: impl FnMut(&Screen) -> bool) {
+        let mut screens = BTreeMap::from([(client, std::mem::take(screen))]);
+        self.until_all(&mut screens, |screens| wanted(&screens[&client])).await;
+        *screen = screens.remove(&client).unwrap();
+    }
+
+    /// The same for several clients.
+    pub async fn until_all(
+        &mut self,
+        screens: &mut BTreeMap<u32, Screen>,
+        mut wanted: impl FnMut(&BTreeMap<u32, Screen>) -> bool,
+    ) {
         let waiting = tokio::time::timeout(super::DEADLINE, async {
-            while !wanted(screen) {
+            while !wanted(screens) {
                 let (of, got) = self.next().await;
-                if of != client {
-                    continue;
-                }
+                let Some(screen) = screens.get_mut(&of) else { continue };
                 screen.take(&got);
-                if matches!(got, Got::Output(..)) {
+                if matches!(got, Got::Output(..)) || (matches!(got, Got::SnapshotPart(..)) && screen.is_whole()) {
                     let offset = screen.offset();
-                    let _ = self.0.send(Message::binary(Frame::Acknowledge(offset).encode_for(client))).await;
+                    let _ = self.0.send(Message::binary(Frame::Acknowledge(offset).encode_for(of))).await;
                 }
             }
         });
         if waiting.await.is_err() {
-            let text = screen.text();
-            let tail = text.len().saturating_sub(300);
-            panic!("the screen did not become as wanted: {:?}", text.get(tail..));
+            for screen in screens.values() {
+                let text = screen.fed();
+                let tail = text.char_indices().rev().nth(300).map_or(0, |(at, _)| at);
+                eprintln!("a screen that did not become as wanted: {:?}", &text[tail..]);
+            }
+            panic!("the screens did not become as wanted");
+        }
+    }
+
+    /// Leaves out what is on its way to a client until its Ready.
+    pub async fn until_ready(&mut self, client: u32, screen: &mut Screen) {
+        loop {
+            let (of, got) = self.next().await;
+            if of == client && matches!(got, Got::Ready(_)) {
+                return screen.take(&got);
+            }
         }
     }
 
