@@ -241,7 +241,7 @@ impl<'a> Session<'a> {
                 "{:?} at {} of {}, attached {}, {} inputs wait",
                 client.mode,
                 follower.offset(),
-                self.stream.ring.end(),
+                self.stream.status().offset,
                 follower.is_attached(),
                 follower.waiting()
             )
@@ -274,13 +274,13 @@ impl<'a> Session<'a> {
         self.to_write -= rest;
         self.totals.written += rest;
         while rest > 0 {
-            let at = self.stream.ring.end();
-            let room = self.stream.ring.room(usize::try_from(rest).expect("small"));
+            let at = self.stream.status().offset;
+            let room = self.stream.room(usize::try_from(rest).expect("small"));
             for (place, offset) in room.iter_mut().zip(at..) {
                 *place = byte(self.salt, offset);
             }
             let length = room.len();
-            self.stream.ring.commit(length);
+            self.stream.commit(length);
             rest -= length as u64;
         }
         if self.chance.one_in(2) || self.to_write == 0 {
@@ -463,7 +463,7 @@ impl<'a> Session<'a> {
 
     fn check(&mut self) -> Result<(), String> {
         for (which, client) in self.clients.iter().enumerate() {
-            let (got, end) = (client.follower.offset(), self.stream.ring.end());
+            let (got, end) = (client.follower.offset(), self.stream.status().offset);
             if got != end {
                 return Err(format!("client {which} has output up to {got} of {end}"));
             }
