@@ -34,7 +34,7 @@ extern "C" {
 /// The connection. It is closed when dropped.
 #[derive(Debug)]
 pub struct Socket {
-    socket: worker_sys::Socket,
+    inner: worker_sys::Socket,
     reader: ReadableStreamDefaultReader,
     writer: WritableStreamDefaultWriter,
     reading: Option<JsFuture>,
@@ -53,7 +53,7 @@ impl Socket {
             let socket = worker_sys::connect(format!("{host}:{port}").into(), Object::new().into())?;
             let reader = socket.readable()?.get_reader().dyn_into()?;
             let writer = socket.writable()?.get_writer()?;
-            Ok(Self { socket, reader, writer, reading: None, writing: None, rest: None })
+            Ok(Self { inner: socket, reader, writer, reading: None, writing: None, rest: None })
         };
         connect().map_err(|error: JsValue| failed(&error))
     }
@@ -127,7 +127,7 @@ impl AsyncWrite for Socket {
 impl Drop for Socket {
     fn drop(&mut self) {
         // Nobody waits for it, and a connection that is broken needs no closing.
-        if let Ok(closed) = self.socket.close() {
+        if let Ok(closed) = self.inner.close() {
             drop(JsFuture::from(closed));
         }
     }
