@@ -39,6 +39,7 @@ const VERSION: HeaderValue = HeaderValue::from_static("0.0.1-rc48");
 pub(crate) fn router(host: Arc<Host>) -> Router {
     let one = Router::new()
         .route("/", get(sprites::get).put(sprites::update).delete(sprites::delete))
+        .route("/upgrade", post(sprites::upgrade))
         .route("/exec", get(exec::socket).post(exec::once))
         .route("/exec/{session}", get(sessions::attach))
         .route("/exec/{session}/kill", post(sessions::kill))

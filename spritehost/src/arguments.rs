@@ -89,7 +89,19 @@ pub(crate) struct Serve {
     /// Addresses for sprites' network interfaces: a free /22 of this range is taken.
     #[arg(long, default_value = "10.83.0.0/16")]
     pub network: Range,
-    /// Take orders to fail on the unix socket `faults.sock` in the state folder.
+    /// Most sprites that run at once; others get 429.
+    #[arg(long)]
+    pub running_limit: Option<u32>,
+    /// Most sprites that are created within a minute; others get 429.
+    #[arg(long)]
+    pub creation_limit: Option<u32>,
+    /// Drop frozen sprites while the machine has less memory left than this, in MiB.
+    #[arg(long, default_value_t = 256)]
+    pub memory_reserve: u32,
+    /// Where metrics are served, as Prometheus reads them: a loopback address.
+    #[arg(long, value_parser = parse_loopback)]
+    pub metrics: Option<SocketAddr>,
+    /// Take orders to fail on the unix socket `operator.sock` in the state folder.
     #[arg(long)]
     pub faults: bool,
     /// The API token of the whole organization.
@@ -149,6 +161,9 @@ pub(crate) enum InvalidArgument {
     /// Not a duration.
     #[error("expected a duration such as 500ms, 30s, 10m or 1h")]
     Duration,
+    /// Not a loopback address.
+    #[error("expected a loopback address and a port, such as 127.0.0.1:9100")]
+    Loopback,
     /// Not a range.
     #[error("expected a private IPv4 range between /8 and /22, such as 10.83.0.0/16")]
     Range,
@@ -214,6 +229,14 @@ pub(crate) fn parse_duration(text: &str) -> Result<Duration, InvalidArgument> {
     Ok(Duration::from_millis(total))
 }
 
+/// Reads a loopback address with a port.
+///
+/// # Errors
+/// Anything else.
+fn parse_loopback(text: &str) -> Result<SocketAddr, InvalidArgument> {
+    text.parse().ok().filter(|address: &SocketAddr| address.ip().is_loopback()).ok_or(InvalidArgument::Loopback)
+}
+
 impl Serve {
     /// The address that sprites' URLs listen on.
     #[must_use]
@@ -240,6 +263,8 @@ mod tests {
         for bad in ["", "a=b", ":1=127.0.0.1:1", "a b:1=127.0.0.1:1", "a:0=127.0.0.1:1", "a:1=host:1"] {
             assert_eq!(bad.parse::<Dial>(), Err(InvalidArgument::Dial), "{bad}");
         }
+        assert!(parse_loopback("127.0.0.1:0").is_ok() && parse_loopback("[::1]:9").is_ok());
+        assert_eq!(parse_loopback("0.0.0.0:9100"), Err(InvalidArgument::Loopback));
         assert!("10.83.0.0/16".parse::<Range>().is_ok());
         for bad in ["10.83.0.1/16", "8.8.0.0/16", "10.0.0.0/24", "10.0.0.0"] {
             assert_eq!(bad.parse::<Range>(), Err(InvalidArgument::Range), "{bad}");

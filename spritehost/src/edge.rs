@@ -24,7 +24,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
 
 use crate::api::bearer;
-use crate::faults::When;
+use crate::faults::{Struck, When};
+use crate::operations::URL;
 use crate::server::{self, Dropped};
 use crate::sprite::{Awake, Boot, Guard, Sprite, SpriteError};
 
@@ -49,12 +50,16 @@ pub(crate) async fn serve(sprite: Arc<Sprite>, listener: TcpListener) {
         tokio::spawn(server::connection(stream, move |request| {
             let sprite = sprite.clone();
             async move {
-                let faults = &sprite.shared().faults;
-                if let Some(response) = faults.strike("url", When::Before).await {
-                    return response;
-                }
-                let response = answer(&sprite, request, peer.ip()).await;
-                faults.strike("url", When::After).await.unwrap_or(response)
+                let shared = sprite.shared();
+                let response = match shared.faults.strike(URL, When::Before).await {
+                    Struck::Answered(response) => response,
+                    Struck::Go | Struck::Twice => {
+                        let response = answer(&sprite, request, peer.ip()).await;
+                        shared.faults.after(URL, response).await
+                    }
+                };
+                shared.calls.count(URL, response.status().as_u16());
+                response
             }
         }));
     }
@@ -78,6 +83,7 @@ async fn answer(sprite: &Arc<Sprite>, mut request: Request<Incoming>, client: st
     let (awake, stream) = match tokio::time::timeout(PATIENCE, reached).await {
         Ok(Ok(reached)) => reached,
         Ok(Err(SpriteError::Gone)) => return not_found(),
+        Ok(Err(SpriteError::Limited(limited))) => return limited.in_text(),
         Ok(Err(error)) => {
             tracing::warn!(%error, sprite = sprite.record().name, "a request could not wake it");
             return (StatusCode::BAD_GATEWAY, "the sprite could not be started\n").into_response();

@@ -1,23 +1,18 @@
-//! Orders to fail: for tests of what calls this API. Given over a unix socket, with `serve --faults` only.
+//! Orders to fail: for tests of what calls this API.
 //!
-//! `PUT /faults {"operation":"create_sprite","when":"after","times":1,"answer":{"status":500}}`, where `answer` may also
-//! be `"hang"` or `"drop"`; `DELETE /faults` takes all of them back. Operations are named in [`operation`]; `url` is a
-//! request to a sprite's URL. `before` means that the work is not done, `after` that it is and only its answer is lost.
+//! An order names an operation (see `operations.rs`; `url` is a request to a sprite's URL), when it is carried out
+//! (`before` the work, which is then not done, or `after` it, when only its answer is lost), how many times, and how.
 
-use std::io;
-use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
+use std::time::Duration;
 
-use axum::extract::State;
-use axum::http::{Method, StatusCode};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::put;
-use axum::{Json, Router};
 use serde::Deserialize;
-use tokio::net::UnixListener;
 
 use crate::guest::lock;
-use crate::host::Shared;
+use crate::limits::Limited;
+use crate::operations;
 use crate::server::Dropped;
 
 /// Before the work or after it.
@@ -30,21 +25,30 @@ pub(crate) enum When {
     After,
 }
 
-/// What the caller gets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
+/// What happens.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum Answer {
-    /// An error.
+    /// An error in plain text.
     Status(u16),
+    /// 429 as the limit of this code would have it.
+    Limited(String),
+    /// 302 to a sign-in page.
+    Redirect,
     /// Nothing, for ever.
     Hang,
     /// A closed connection.
     Drop,
+    /// It takes this many milliseconds longer.
+    DelayMs(u64),
+    /// The work is done twice; the second answer counts.
+    Duplicate,
 }
 
+/// An order.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Order {
+pub(crate) struct Order {
     operation: String,
     when: When,
     #[serde(default = "once")]
@@ -56,24 +60,81 @@ fn once() -> u32 {
     1
 }
 
+/// How a call goes on after the orders were looked at.
+pub(crate) enum Struck {
+    /// As ever.
+    Go,
+    /// As ever, but twice.
+    Twice,
+    /// With this answer.
+    Answered(Response),
+}
+
 /// Orders that have not been carried out.
 #[derive(Default)]
 pub(crate) struct Faults(Mutex<Vec<Order>>);
 
-impl Faults {
-    /// Carries out an order, if there is one.
-    pub(crate) async fn strike(&self, operation: &str, when: When) -> Option<Response> {
-        match self.take(operation, when)? {
-            Answer::Status(status) => {
-                let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-                Some((status, "ordered to fail\n").into_response())
+impl Order {
+    /// Why it makes no sense.
+    pub(crate) fn mistake(&self) -> Option<&'static str> {
+        let twice = self.answer == Answer::Duplicate;
+        match &self.answer {
+            _ if !operations::is_known(&self.operation) => Some("there is no such operation"),
+            _ if twice && (self.when == When::After || self.operation == operations::URL) => {
+                Some("only the API's calls are duplicated, and before the work")
             }
-            Answer::Hang => std::future::pending().await,
-            Answer::Drop => {
+            Answer::Limited(code) if Limited::ordered(code).is_none() => Some("there is no such limit"),
+            _ => None,
+        }
+    }
+}
+
+impl Faults {
+    /// Takes an order.
+    pub(crate) fn add(&self, order: Order) {
+        lock(&self.0).push(order);
+    }
+
+    /// Takes all orders back.
+    pub(crate) fn clear(&self) {
+        lock(&self.0).clear();
+    }
+
+    /// Carries out an order, if there is one.
+    pub(crate) async fn strike(&self, operation: &str, when: When) -> Struck {
+        match self.take(operation, when) {
+            None => Struck::Go,
+            Some(Answer::Status(status)) => {
+                let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+                Struck::Answered((status, "ordered to fail\n").into_response())
+            }
+            Some(Answer::Limited(code)) => match Limited::ordered(&code) {
+                Some(limited) => Struck::Answered(limited.into_response()),
+                None => Struck::Go,
+            },
+            Some(Answer::Redirect) => {
+                let location = HeaderValue::from_static("https://sprites.invalid/sign-in");
+                Struck::Answered((StatusCode::FOUND, [(header::LOCATION, location)]).into_response())
+            }
+            Some(Answer::Hang) => std::future::pending().await,
+            Some(Answer::Drop) => {
                 let mut response = Response::default();
                 response.extensions_mut().insert(Dropped);
-                Some(response)
+                Struck::Answered(response)
             }
+            Some(Answer::DelayMs(milliseconds)) => {
+                tokio::time::sleep(Duration::from_millis(milliseconds)).await;
+                Struck::Go
+            }
+            Some(Answer::Duplicate) => Struck::Twice,
+        }
+    }
+
+    /// Loses an answer, if that was ordered.
+    pub(crate) async fn after(&self, operation: &str, response: Response) -> Response {
+        match self.strike(operation, When::After).await {
+            Struck::Answered(instead) => instead,
+            Struck::Go | Struck::Twice => response,
         }
     }
 
@@ -82,66 +143,25 @@ impl Faults {
         let order =
             orders.iter_mut().find(|order| order.operation == operation && order.when == when && order.times > 0)?;
         order.times -= 1;
-        let answer = order.answer;
+        let answer = order.answer.clone();
         orders.retain(|order| order.times > 0);
         Some(answer)
     }
-}
-
-/// The operation that a request to the API asks for.
-pub(crate) fn operation(method: &Method, path: &str) -> Option<&'static str> {
-    let segments: Vec<&str> = path.trim_matches('/').split('/').collect();
-    Some(match (method.as_str(), segments.as_slice()) {
-        ("POST", ["v1", "sprites"]) => "create_sprite",
-        ("GET", ["v1", "sprites"]) => "list_sprites",
-        ("GET", ["v1", "sprites", _]) => "get_sprite",
-        ("PUT", ["v1", "sprites", _]) => "update_sprite",
-        ("DELETE", ["v1", "sprites", _]) => "delete_sprite",
-        ("POST" | "GET", ["v1", "sprites", _, "exec"]) => "exec",
-        ("GET", ["v1", "sprites", _, "fs", "read"]) => "fs_read",
-        ("PUT", ["v1", "sprites", _, "fs", "write"]) => "fs_write",
-        ("GET", ["v1", "sprites", _, "fs", "list"]) => "fs_list",
-        ("GET", ["v1", "sprites", _, "services"]) => "list_services",
-        ("GET", ["v1", "sprites", _, "services", _]) => "get_service",
-        ("PUT", ["v1", "sprites", _, "services", _]) => "put_service",
-        ("DELETE", ["v1", "sprites", _, "services", _]) => "delete_service",
-        ("POST", ["v1", "sprites", _, "services", _, "start"]) => "start_service",
-        ("POST", ["v1", "sprites", _, "services", _, "stop"]) => "stop_service",
-        ("POST", ["v1", "sprites", _, "services", _, "restart"]) => "restart_service",
-        ("GET", ["v1", "sprites", _, "services", _, "logs"]) => "service_logs",
-        _ => return None,
-    })
-}
-
-/// Listens for orders.
-pub(crate) fn listen(shared: Arc<Shared>, path: &Path) -> io::Result<()> {
-    let _ = std::fs::remove_file(path);
-    let listener = UnixListener::bind(path)?;
-    let router = Router::new().route("/faults", put(add).delete(clear)).with_state(shared);
-    tokio::spawn(async move { axum::serve(listener, router).await });
-    Ok(())
-}
-
-async fn add(State(shared): State<Arc<Shared>>, Json(order): Json<Order>) -> StatusCode {
-    lock(&shared.faults.0).push(order);
-    StatusCode::NO_CONTENT
-}
-
-async fn clear(State(shared): State<Arc<Shared>>) -> StatusCode {
-    lock(&shared.faults.0).clear();
-    StatusCode::NO_CONTENT
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn read(text: &str) -> Order {
+        serde_json::from_str(text).unwrap()
+    }
+
     #[test]
     fn orders_are_carried_out_as_often_as_asked() {
         let faults = Faults::default();
-        let read = |text: &str| serde_json::from_str::<Order>(text).unwrap();
-        lock(&faults.0).push(read(r#"{"operation":"exec","when":"after","times":2,"answer":{"status":500}}"#));
-        lock(&faults.0).push(read(r#"{"operation":"url","when":"before","answer":"drop"}"#));
+        faults.add(read(r#"{"operation":"exec","when":"after","times":2,"answer":{"status":500}}"#));
+        faults.add(read(r#"{"operation":"url","when":"before","answer":"drop"}"#));
         assert_eq!(faults.take("exec", When::Before), None);
         assert_eq!(faults.take("url", When::Before), Some(Answer::Drop));
         assert_eq!(faults.take("url", When::Before), None);
@@ -151,9 +171,12 @@ mod tests {
     }
 
     #[test]
-    fn operations_have_names() {
-        assert_eq!(operation(&Method::POST, "/v1/sprites"), Some("create_sprite"));
-        assert_eq!(operation(&Method::POST, "/v1/sprites/a/services/b/stop"), Some("stop_service"));
-        assert_eq!(operation(&Method::PATCH, "/v1/sprites/a"), None);
+    fn orders_that_make_no_sense_are_known() {
+        let order = |operation: &str, when: &str, answer: &str| {
+            read(&format!(r#"{{"operation":"{operation}","when":"{when}","answer":{answer}}}"#)).mistake().is_some()
+        };
+        assert!(!order("exec", "before", "\"duplicate\"") && !order("url", "after", r#"{"delay_ms":5}"#));
+        assert!(order("exec", "after", "\"duplicate\"") && order("url", "before", "\"duplicate\""));
+        assert!(order("dance", "before", "\"hang\"") && order("exec", "before", r#"{"limited":"x"}"#));
     }
 }

@@ -17,7 +17,10 @@ use crate::disk::Disk;
 use crate::edge;
 use crate::faults::Faults;
 use crate::guest::lock;
+use crate::limits::{Limited, Limits};
+use crate::metrics::Metrics;
 use crate::network::Network;
+use crate::operations::Calls;
 use crate::sprite::{Sprite, SpriteError};
 use crate::store::{Record, Store};
 
@@ -45,6 +48,12 @@ pub(crate) struct Shared {
     pub instance: u16,
     /// Orders to fail.
     pub faults: Faults,
+    /// How often each call was made.
+    pub calls: Calls,
+    /// What a sprite may not exceed.
+    pub limits: Arc<Limits>,
+    /// What is counted.
+    pub metrics: Metrics,
 }
 
 /// The host.
@@ -66,6 +75,9 @@ pub(crate) enum HostError {
     /// There is none of this name.
     #[error("sprite not found")]
     NotFound,
+    /// The organization's limit.
+    #[error(transparent)]
+    Limited(#[from] Limited),
     /// Every port is taken.
     #[error("no port left for the sprite's URL")]
     NoPort,
@@ -82,8 +94,18 @@ impl Host {
     pub(crate) async fn start(options: &Serve, instance: u16, image: PathBuf) -> Result<Arc<Self>, RuntimeError> {
         let (store, state_lock) = Store::open(&options.state).map_err(RuntimeError::at("state folder"))?;
         let (runtime, runtime_lock, network) = runtime::start(options, instance, &store).await?;
-        let shared =
-            Shared { options: options.clone(), store, runtime, image, network, instance, faults: Faults::default() };
+        let shared = Shared {
+            options: options.clone(),
+            store,
+            runtime,
+            image,
+            network,
+            instance,
+            faults: Faults::default(),
+            calls: Calls::default(),
+            limits: Limits::new(options.running_limit, options.creation_limit),
+            metrics: Metrics::default(),
+        };
         let host = Arc::new(Self {
             shared: Arc::new(shared),
             sprites: Mutex::default(),
@@ -133,6 +155,7 @@ impl Host {
         if lock(&self.sprites).contains_key(&wanted.name) {
             return Err(HostError::Exists);
         }
+        self.shared.limits.create(std::time::Instant::now())?;
         let (listener, port) = self.listen().await?;
         let (now, config) = (crate::clock::now(), wanted.config.unwrap_or_default());
         let record = Record {

@@ -5,9 +5,12 @@ use std::future::Future;
 use std::io;
 use std::sync::Arc;
 
+use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
-use axum::response::Response;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -19,9 +22,10 @@ use tower_service::Service;
 use crate::api;
 use crate::arguments::Serve;
 use crate::container::{self, ContainerError};
-use crate::faults::{self, When};
+use crate::faults::{Struck, When};
 use crate::host::{Host, RuntimeError};
 use crate::image::{self, ImageError};
+use crate::{memory, metrics, operations, operator};
 
 /// Why `serve` gave up.
 #[derive(Debug, thiserror::Error)]
@@ -54,6 +58,9 @@ pub(crate) enum ServeError {
     System(#[from] io::Error),
 }
 
+/// Longest body of a call that is done twice.
+const DUPLICATE_MAX: usize = 64 * 1024 * 1024;
+
 /// In a response's extensions: close the connection instead of answering.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Dropped;
@@ -81,9 +88,13 @@ pub(crate) async fn run(options: &Serve) -> Result<(), ServeError> {
     // Before anything needs to be undone, so that no signal is missed.
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let host = Host::start(options, address.port(), rootfs).await?;
-    if options.faults {
-        faults::listen(host.shared.clone(), &host.shared.store.file("faults.sock"))?;
+    operator::listen(host.shared.clone(), &host.shared.store.file("operator.sock"))?;
+    if let Some(address) = options.metrics {
+        let listener = TcpListener::bind(address).await.map_err(|source| ServeError::Listen { address, source })?;
+        println!("metrics on http://{}/metrics", listener.local_addr()?);
+        metrics::serve(host.clone(), listener);
     }
+    tokio::spawn(memory::watch(host.clone()));
     println!("spritehost listening on http://{address}");
     tokio::select! {
         () = accept(host.clone(), listener) => {}
@@ -114,17 +125,46 @@ async fn accept(host: Arc<Host>, listener: TcpListener) {
         let answer = move |request: Request<Incoming>| {
             let (host, mut router) = (host.clone(), router.clone());
             async move {
-                let operation = faults::operation(request.method(), request.uri().path()).unwrap_or_default();
-                if let Some(response) = host.shared.faults.strike(operation, When::Before).await {
-                    return response;
-                }
-                let done: Result<Response, Infallible> = router.call(request.map(Body::new)).await;
-                let Ok(response) = done;
-                host.shared.faults.strike(operation, When::After).await.unwrap_or(response)
+                let shared = &host.shared;
+                let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+                let Some(operation) = operations::operation(method.as_str(), &path) else {
+                    shared.calls.unlisted(method.as_str(), &path);
+                    return call(&mut router, request.map(Body::new)).await;
+                };
+                let response = match shared.faults.strike(operation, When::Before).await {
+                    Struck::Answered(response) => response,
+                    Struck::Go => {
+                        let response = call(&mut router, request.map(Body::new)).await;
+                        shared.faults.after(operation, response).await
+                    }
+                    Struck::Twice => call_twice(&mut router, request).await,
+                };
+                shared.calls.count(operation, response.status().as_u16());
+                response
             }
         };
         tokio::spawn(connection(stream, answer));
     }
+}
+
+async fn call(router: &mut Router, request: Request<Body>) -> Response {
+    let done: Result<Response, Infallible> = router.call(request).await;
+    let Ok(response) = done;
+    response
+}
+
+/// Has a call done twice, as a network that repeats itself would; the second answer counts.
+async fn call_twice(router: &mut Router, request: Request<Incoming>) -> Response {
+    let (parts, body) = request.into_parts();
+    let body = match Limited::new(body, DUPLICATE_MAX).collect().await {
+        Ok(body) => body.to_bytes(),
+        Err(_) => return StatusCode::PAYLOAD_TOO_LARGE.into_response(),
+    };
+    let again = Request::from_parts(parts.clone(), Body::from(body.clone()));
+    let first = call(router, Request::from_parts(parts, Body::from(body))).await;
+    // Streams have done their work when they have ended.
+    let _ = first.into_body().collect().await;
+    call(router, again).await
 }
 
 /// Serves HTTP/1.1 on one connection, with upgrades.

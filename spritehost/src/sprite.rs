@@ -23,6 +23,7 @@ use crate::container::ContainerError;
 use crate::disk::TooMany;
 use crate::guest::lock;
 use crate::host::Shared;
+use crate::limits::{Limited, Place};
 use crate::network::NetworkError;
 use crate::store::Record;
 use crate::wire::WireError;
@@ -62,6 +63,9 @@ pub(crate) enum SpriteError {
         /// A sentence.
         message: String,
     },
+    /// The organization's limit.
+    #[error(transparent)]
+    Limited(#[from] Limited),
     /// There is no such checkpoint.
     #[error("checkpoint not found")]
     NoCheckpoint,
@@ -107,6 +111,8 @@ pub(crate) struct Sprite {
     /// Marks that keep it awake.
     pub tasks: tasks::Tasks,
     gone: CancellationToken,
+    /// Its part of the limit, while it runs.
+    place: Mutex<Option<Place>>,
 }
 
 /// Permission to use a running sprite, which stays awake meanwhile.
@@ -129,6 +135,7 @@ impl Sprite {
             tasks: tasks::Tasks::new(activity.clone()),
             activity,
             gone: CancellationToken::new(),
+            place: Mutex::default(),
         });
         tokio::spawn(lifecycle::watch_idleness(sprite.clone()));
         sprite

@@ -69,7 +69,9 @@ async fn what_is_wrong_is_refused() {
         (Method::GET, "/"),
         (Method::PATCH, "/v1/sprites/taken"),
         (Method::GET, "/v1/sprites/taken/policy/network"),
-        (Method::POST, "/v1/sprites/taken/upgrade"),
+        (Method::POST, "/v1/sprites/taken/restart"),
+        (Method::GET, "/v1/sprites/taken/policy/privileges"),
+        (Method::GET, "/v1/oauth/connections"),
         (Method::GET, "/v1/sprites/taken/control"),
     ];
     for (method, path) in unlisted {

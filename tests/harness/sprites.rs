@@ -15,7 +15,7 @@ use crate::world::{Site, World};
 #[derive(Debug, Clone)]
 pub struct Sprites {
     client: Client,
-    faults: PathBuf,
+    operator: PathBuf,
 }
 
 impl World {
@@ -26,7 +26,7 @@ impl World {
         // Answers of another API are not held against our contract: its host is none of ours.
         let site = Arc::new(Site { port, host: String::new(), origin: host.url.clone() });
         let client = Client::new(site, Credential::Token(host.token.clone()));
-        Sprites { client, faults: host.dir.join("faults.sock") }
+        Sprites { client, operator: host.dir.join("operator.sock") }
     }
 }
 
@@ -69,17 +69,34 @@ impl Sprites {
         self.order("DELETE", "").await;
     }
 
+    /// How often each operation was called, by its name.
+    ///
+    /// # Panics
+    /// When the control plane, or an agent, asked for something that `docs/sprites-protocol.md` doesn't list.
+    pub async fn listed_calls(&self) -> Value {
+        let answer = self.operate("GET", "/calls", "").await;
+        let (_, body) = answer.split_once("\r\n\r\n").expect("a body");
+        let report: Value = serde_json::from_str(body).expect("a report");
+        assert_eq!(report["unlisted"], json!([]), "calls that the reference doesn't list");
+        report["calls"].clone()
+    }
+
     async fn order(&self, method: &str, body: &str) {
-        let mut socket = tokio::net::UnixStream::connect(&self.faults).await.expect("the order book");
+        let answer = self.operate(method, "/faults", body).await;
+        assert!(answer.starts_with("HTTP/1.1 204"), "{body}: {answer}");
+    }
+
+    async fn operate(&self, method: &str, path: &str, body: &str) -> String {
+        let mut socket = tokio::net::UnixStream::connect(&self.operator).await.expect("the operator's socket");
         let request = format!(
-            "{method} /faults HTTP/1.1\r\nhost: faults\r\nconnection: close\r\ncontent-type: application/json\r\n\
+            "{method} {path} HTTP/1.1\r\nhost: operator\r\nconnection: close\r\ncontent-type: application/json\r\n\
              content-length: {}\r\n\r\n{body}",
             body.len()
         );
         socket.write_all(request.as_bytes()).await.expect("the order is sent");
         let mut answer = String::new();
         socket.read_to_string(&mut answer).await.expect("an answer");
-        assert!(answer.starts_with("HTTP/1.1 204"), "{body}: {answer}");
+        answer
     }
 }
 

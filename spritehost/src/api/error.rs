@@ -7,6 +7,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
 use crate::host::HostError;
+use crate::limits::Limited;
 use crate::sprite::SpriteError;
 use crate::sprite::files::WriteError;
 use crate::wire::WireError;
@@ -20,11 +21,13 @@ pub(crate) struct ApiFailure {
     message: String,
     /// Of the file API: an error code such as `ENOENT`, and the path it is about.
     file: Option<(String, String)>,
+    /// The limit that was reached.
+    limited: Option<Box<Limited>>,
 }
 
 impl ApiFailure {
     fn new(status: StatusCode, error: &'static str, message: impl Into<String>) -> Self {
-        Self { status, error, message: message.into(), file: None }
+        Self { status, error, message: message.into(), file: None, limited: None }
     }
 
     /// The call was not understood.
@@ -67,6 +70,9 @@ impl ApiFailure {
 
 impl IntoResponse for ApiFailure {
     fn into_response(self) -> Response {
+        if let Some(limited) = self.limited {
+            return limited.into_response();
+        }
         let body = match &self.file {
             Some((code, path)) => json!({ "error": self.message, "code": code, "path": path }),
             None => json!({ "error": self.error, "message": self.message }),
@@ -83,6 +89,7 @@ impl From<SpriteError> for ApiFailure {
         let message = error.to_string();
         match error {
             SpriteError::Gone => Self::not_found("sprite not found"),
+            SpriteError::Limited(limited) => limited.into(),
             SpriteError::NoCheckpoint => Self::not_found(message),
             SpriteError::Full(_) => Self::conflict(message),
             SpriteError::Wire(WireError::TooLong) => Self::bad_request(message),
@@ -118,12 +125,19 @@ impl From<HostError> for ApiFailure {
         let message = error.to_string();
         match error {
             HostError::Exists => Self::new(StatusCode::BAD_REQUEST, "sprite_exists", message),
+            HostError::Limited(limited) => limited.into(),
             HostError::NotFound => Self::not_found(message),
             HostError::Sprite(error) => error.into(),
             HostError::NoPort | HostError::System(_) => {
                 Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", message)
             }
         }
+    }
+}
+
+impl From<Limited> for ApiFailure {
+    fn from(limited: Limited) -> Self {
+        Self { limited: Some(Box::new(limited)), ..Self::new(StatusCode::TOO_MANY_REQUESTS, "limited", "") }
     }
 }
 

@@ -27,6 +27,8 @@ use crate::wire::{Program, Size};
 
 /// How long a program without a terminal goes on after its caller has gone, unless the caller says otherwise.
 const ALONE: Duration = Duration::from_secs(10);
+/// The pause before the exit's frame over HTTP.
+const BEFORE_EXIT: Duration = Duration::from_millis(20);
 /// A terminal's size where the caller doesn't say.
 const SIZE: Size = Size { rows: 24, cols: 80 };
 
@@ -59,6 +61,8 @@ fn frames(attachment: Attachment) -> Body {
         if let Some(piece) = attachment.output.recv().await {
             return Some((Ok::<_, Infallible>(piece), Some(attachment)));
         }
+        // Only the chunk says where a frame ends, and readers see one where two arrive together.
+        tokio::time::sleep(BEFORE_EXIT).await;
         let code = *attachment.session.code.borrow();
         code.map(|code| (Ok(exec::frame(stream::EXIT, &[code])), None))
     }))

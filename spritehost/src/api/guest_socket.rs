@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{DefaultBodyLimit, Path, Query, State};
-use axum::http::StatusCode;
+use axum::http::{Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, put};
 use axum::{Json, Router};
@@ -43,7 +43,8 @@ pub(crate) fn start(sprite: Arc<Sprite>, listener: UnixListener, over: Cancellat
     });
 }
 
-async fn not_found() -> ApiFailure {
+async fn not_found(State(sprite): State<Arc<Sprite>>, method: Method, uri: Uri) -> ApiFailure {
+    sprite.shared().calls.unlisted(&format!("guest {method}"), uri.path());
     ApiFailure::not_found("not found")
 }
 

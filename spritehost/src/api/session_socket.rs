@@ -37,8 +37,10 @@ const KEEPALIVE: Duration = Duration::from_secs(20);
 
 /// Why a socket is left.
 enum Leave {
-    /// The caller has gone, or was cut off.
+    /// The caller is cut off.
     Gone,
+    /// The caller has said goodbye, or vanished.
+    Goodbye,
     /// The program has ended.
     Ended(u8),
 }
@@ -58,16 +60,24 @@ pub(crate) async fn serve(
     let cut = boot.cut();
     let left = tokio::select! {
         left = speak(&mut sink, &mut attachment, boot, is_owner) => left,
-        _ = &mut listening => Leave::Gone,
+        _ = &mut listening => Leave::Goodbye,
         () = cut.cancelled() => Leave::Gone,
     };
-    if let Leave::Ended(code) = left {
-        if session.about.tty {
+    let goodbye = match left {
+        Leave::Gone => false,
+        Leave::Goodbye => true,
+        Leave::Ended(code) if session.about.tty => {
             let _ = sink.send(farewell(code)).await;
-        } else {
-            let _ = sink.send(Message::Binary(exec::frame(stream::EXIT, &[code]))).await;
-            let _ = tokio::time::timeout(LINGER, &mut listening).await;
+            false
         }
+        Leave::Ended(code) => {
+            let _ = sink.send(Message::Binary(exec::frame(stream::EXIT, &[code]))).await;
+            tokio::time::timeout(LINGER, &mut listening).await.is_ok()
+        }
+    };
+    if goodbye {
+        // Some clients take a goodbye without an answer for a failure.
+        let _ = tokio::time::timeout(LINGER, sink.close()).await;
     }
     listening.abort();
 }

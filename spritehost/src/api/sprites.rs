@@ -64,9 +64,15 @@ pub(crate) async fn list(State(host): State<Arc<Host>>, Query(pairs): Pairs) -> 
             }
         })
         .collect();
+    let (running, limit) = (count(SpriteStatus::Running), host.shared.limits.running_max());
+    let (warm, cold) = (count(SpriteStatus::Warm), count(SpriteStatus::Cold));
     Ok(Json(json!({
         "sprites": items, "has_more": more, "next_continuation_token": next,
-        "running": count(SpriteStatus::Running), "warm": count(SpriteStatus::Warm), "cold": count(SpriteStatus::Cold),
+        "running": running, "warm": warm, "cold": cold, "running_limit": limit,
+        "org": {
+            "name": host.shared.options.organization, "running": running, "warm": warm, "cold": cold,
+            "running_limit": limit, "warm_limit": null,
+        },
     })))
 }
 
@@ -86,6 +92,12 @@ pub(crate) async fn update(
         }
     })?;
     Ok(Json(detail(&sprite)))
+}
+
+/// `POST /v1/sprites/{name}/upgrade`: there is one version, and every sprite has it from its next boot on.
+pub(crate) async fn upgrade(State(host): State<Arc<Host>>, Path(name): Path<String>) -> Result<StatusCode, ApiFailure> {
+    host.find(&name)?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// `DELETE /v1/sprites/{name}`

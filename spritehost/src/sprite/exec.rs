@@ -73,8 +73,9 @@ pub(crate) async fn start(awake: Awake, wanted: Wanted) -> Result<Attachment, Sp
         if let Ok(code) = follow(&boot, &session, operation, pipes, alone, &activity).await {
             tracing::debug!(code, "a session has ended");
         }
-        session.close();
+        // In this order: who has seen the end doesn't find the session any more.
         boot.sessions.remove(&session);
+        session.close();
     });
     Ok(attachment)
 }

@@ -26,12 +26,17 @@ impl Sprite {
             Phase::Gone => return Err(SpriteError::Gone),
             Phase::Running(boot) => boot.clone(),
             Phase::Warm(boot, _) => {
+                let (place, started) = (self.shared.limits.run()?, Instant::now());
                 boot.thaw()?;
+                *lock(&self.place) = Some(place);
+                self.shared.metrics.thaws.add(started.elapsed());
                 boot.clone()
             }
             Phase::Cold => {
-                let started = Instant::now();
+                let (place, started) = (self.shared.limits.run()?, Instant::now());
                 let boot = Boot::start(self).await?;
+                *lock(&self.place) = Some(place);
+                self.shared.metrics.boots.add(started.elapsed());
                 tokio::spawn(watch_death(self.clone(), boot.clone()));
                 tracing::info!(sprite = lock(&self.record).name, elapsed = ?started.elapsed(), "booted");
                 boot
@@ -77,7 +82,27 @@ impl Sprite {
             Phase::Cold | Phase::Gone => {}
         }
         self.tasks.clear_all();
+        lock(&self.place).take();
         self.set_status(SpriteStatus::Cold);
+    }
+
+    /// Since when it has been frozen; nothing when it isn't, or something is being done with it.
+    pub(crate) fn warm_since(&self) -> Option<Instant> {
+        match &*self.phase.try_lock().ok()? {
+            Phase::Warm(_, since) => Some(*since),
+            _ => None,
+        }
+    }
+
+    /// Drops it if it is still frozen; whether it was.
+    pub(crate) async fn drop_if_warm(&self) -> bool {
+        let mut phase = self.phase.lock().await;
+        if !matches!(*phase, Phase::Warm(..)) {
+            return false;
+        }
+        let old = std::mem::replace(&mut *phase, Phase::Cold);
+        self.end(old, false).await;
+        true
     }
 
     /// Freezes or drops what has been idle long enough; returns when to look again, if something can change without
@@ -99,6 +124,7 @@ impl Sprite {
                     return Some(now + RETRY);
                 }
                 *phase = Phase::Warm(boot.clone(), now);
+                lock(&self.place).take();
                 self.set_status(SpriteStatus::Warm);
                 Some(now + cold_after)
             }

@@ -38,6 +38,7 @@ pub(crate) struct Host {
     process: Option<Child>,
     arguments: Vec<String>,
     pub(crate) base: String,
+    pub(crate) metrics: String,
     pub(crate) state: tempfile::TempDir,
     /// What the dial origin leads to.
     pub(crate) origin: TcpListener,
@@ -80,6 +81,7 @@ impl Host {
             process: None,
             arguments: all,
             base: String::new(),
+            metrics: String::new(),
             state: tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap(),
             origin,
         };
@@ -97,12 +99,17 @@ impl Host {
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        let mut line = String::new();
-        BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let said = BufReader::new(process.stdout.take().unwrap());
         self.process = Some(process);
-        let base = line.trim().strip_prefix("spritehost listening on ");
-        let base = base.unwrap_or_else(|| panic!("spritehost did not start; it said {line:?}"));
-        base.clone_into(&mut self.base);
+        for line in said.lines().map(Result::unwrap) {
+            if let Some(metrics) = line.strip_prefix("metrics on ") {
+                metrics.clone_into(&mut self.metrics);
+            }
+            if let Some(base) = line.strip_prefix("spritehost listening on ") {
+                return base.clone_into(&mut self.base);
+            }
+        }
+        panic!("spritehost did not start");
     }
 
     pub(crate) fn stop(&mut self, signal: rustix::process::Signal) {
@@ -329,13 +336,22 @@ pub(crate) async fn try_request(
 
 /// Tells a spritehost to fail.
 pub(crate) async fn order_fault(host: &Host, order: &Value) {
-    let path: PathBuf = host.state.path().join("faults.sock");
-    let stream = tokio::net::UnixStream::connect(path).await.unwrap();
+    let (status, said) = operator(host, Method::PUT, "/faults", order.to_string()).await;
+    assert_eq!(status, StatusCode::NO_CONTENT, "{order}: {said}");
+}
+
+/// A request to the operator's socket.
+pub(crate) async fn operator(host: &Host, method: Method, path: &str, body: String) -> (StatusCode, String) {
+    let socket: PathBuf = host.state.path().join("operator.sock");
+    let stream = tokio::net::UnixStream::connect(socket).await.unwrap();
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
     tokio::spawn(connection);
-    let request = Request::put("/faults").header("host", "faults").header("content-type", "application/json");
-    let response = sender.send_request(request.body(Full::<Bytes>::from(order.to_string())).unwrap()).await.unwrap();
-    assert_eq!(response.status(), StatusCode::NO_CONTENT);
+    let request = Request::builder().method(method).uri(path).header("host", "operator");
+    let request = request.header("content-type", "application/json").body(Full::<Bytes>::from(body)).unwrap();
+    let response = sender.send_request(request).await.unwrap();
+    let status = response.status();
+    let body = response.into_body().collect().await.unwrap().to_bytes();
+    (status, String::from_utf8_lossy(&body).into_owned())
 }
 
 /// Percent-encodes a query's value.

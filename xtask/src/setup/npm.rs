@@ -1,4 +1,4 @@
-//! npm packages: the tools of the root, and the console's.
+//! npm packages: the tools of the root, the console's, and the public SDK that spritehost is tested with.
 
 use std::path::Path;
 use std::process::Command;
@@ -10,7 +10,8 @@ use crate::{digest, paths, progress};
 
 pub(super) fn install() -> Result<()> {
     install_in(&paths::root(), "the tools' npm packages")?;
-    install_in(&paths::root().join("console"), "the console's npm packages")
+    install_in(&paths::root().join("console"), "the console's npm packages")?;
+    install_in(&paths::root().join("spritehost/tests/sdk"), "the SDK that spritehost is tested with")
 }
 
 /// `npm ci`, unless the last one was for the same lock file. A folder without one is skipped.
