@@ -69,6 +69,10 @@ pub struct Timings {
     pub response: u64,
     /// How long a socket must live for the next dial to be quick again.
     pub healthy: u64,
+    /// Quiet after which a terminal's screen is kept.
+    pub keep_quiet: u64,
+    /// Between two times that a terminal's screen is kept.
+    pub keep_apart: u64,
     /// Grace between TERM and KILL for a one-shot command.
     pub command_grace: u64,
     /// Between two signs of life of a one-shot command that is silent.
@@ -87,6 +91,8 @@ impl Default for Timings {
             service_backoff: 500,
             response: 60_000,
             healthy: 5_000,
+            keep_quiet: 10_000,
+            keep_apart: 60_000,
             command_grace: 5_000,
             keepalive: KEEPALIVE_SECONDS * 1000,
         }
@@ -104,6 +110,18 @@ impl Timings {
     #[must_use]
     pub fn healthy(&self) -> Duration {
         Duration::from_millis(self.healthy)
+    }
+
+    /// Quiet after which a terminal's screen is kept.
+    #[must_use]
+    pub fn keep_quiet(&self) -> Duration {
+        Duration::from_millis(self.keep_quiet)
+    }
+
+    /// Between two times that a terminal's screen is kept.
+    #[must_use]
+    pub fn keep_apart(&self) -> Duration {
+        Duration::from_millis(self.keep_apart)
     }
 
     /// Grace between TERM and KILL for a one-shot command.

@@ -74,6 +74,8 @@ pub async fn go(agent: &Rc<Agent>, sleep: u64) -> bool {
     agent.phase.replace(Phase::Asleep);
     agent.commands.end_all(agent.timings.command_grace()).await;
     agent.connections.close_all();
+    // Shells went on since they were asked.
+    agent.terminals.flush().await;
     agent.terminals.disconnect(close::SLEEPING).await;
     agent.tasks.drop_own(clear_tasks).await;
     true

@@ -12,6 +12,7 @@
 pub mod client;
 pub mod coalesce;
 pub mod input;
+pub mod keeping;
 pub mod pty;
 pub mod ring;
 pub mod screen;
@@ -145,9 +146,12 @@ impl Terminals {
         futures_util::future::join_all(sessions.iter().map(|session| session.hang_up())).await;
     }
 
-    /// Waits until clients have been sent everything.
+    /// Hands over the screens that changed, and waits until the object and all clients have been sent everything.
     pub async fn flush(&self) {
         let sessions = self.all();
+        for session in &sessions {
+            session.keep();
+        }
         futures_util::future::join_all(sessions.iter().map(|session| session.delivered(FLUSH_PATIENCE))).await;
     }
 

@@ -155,9 +155,15 @@ impl Master {
         let _ = rustix::termios::tcsetwinsize(self.0.get_ref(), size);
     }
 
+    /// The leader of the process group in the foreground.
+    #[must_use]
+    pub fn foreground(&self) -> Option<Pid> {
+        rustix::termios::tcgetpgrp(self.0.get_ref()).ok()
+    }
+
     /// Signals the shell's process group and the one in the foreground.
     pub fn signal(&self, leader: Option<Pid>, signal: Signal) {
-        let foreground = rustix::termios::tcgetpgrp(self.0.get_ref()).ok();
+        let foreground = self.foreground();
         for group in [leader, foreground.filter(|group| Some(*group) != leader)].into_iter().flatten() {
             // It may be gone already.
             let _ = rustix::process::kill_process_group(group, signal);

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! read_output: pty → ring → publish ─changed─▶ socket        write_input: pending → pty → written ─changed─▶ socket
+//!              └ after a quiet while: keep ─changed─▶ socket
 //! ```
 //!
 //! Input and output are independent, so that an interrupt reaches a shell whose output nobody takes.
@@ -22,6 +23,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::coalesce::Coalescer;
+use super::keeping::Keeping;
 use super::pty::{self, Master, Read, StartError, Write};
 use super::socket;
 use super::stream::{Applied, PENDING_MAX, Stream};
@@ -158,16 +160,21 @@ impl Session {
 
     async fn read_output(self: Rc<Self>, agent: Rc<Agent>) {
         let mut coalescer = Coalescer::default();
+        let mut keeping = Keeping::new(agent.timings.keep_quiet(), agent.timings.keep_apart());
         let mut exit = self.exit.subscribe();
         // One that had ended when it was handed over.
         let mut exited = exit.borrow().map(|end| (end, Instant::now() + DRAIN));
         while self.end().is_none() {
             let held_up = exited.is_none() && self.stream.borrow().is_held_up();
-            let due = coalescer.due();
+            let (due, keep) = (coalescer.due(), keeping.due());
             let mut hangup = false;
             tokio::select! {
                 biased;
                 () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => self.publish(&mut coalescer),
+                () = sleep_until(keep.unwrap_or_else(Instant::now)), if keep.is_some() => {
+                    keeping.kept(Instant::now());
+                    self.keep();
+                }
                 _ = exit.changed(), if exited.is_none() => {
                     exited = exit.borrow_and_update().map(|end| (end, Instant::now() + DRAIN));
                 }
@@ -176,6 +183,7 @@ impl Session {
                 }
                 ready = self.master.readable(), if !held_up => {
                     hangup = ready.is_err() || self.read(&agent, &mut coalescer);
+                    keeping.changed(Instant::now());
                     if coalescer.due().is_none() {
                         // Bulk output must not keep the socket's task from sending it.
                         tokio::task::yield_now().await;
@@ -327,6 +335,27 @@ impl Session {
         }
         self.room.notify_one();
         self.tell();
+    }
+
+    /// Has the object keep the screen, if it changed.
+    pub fn keep(&self) {
+        self.stream.borrow_mut().keep(self.directory());
+        self.tell();
+    }
+
+    /// Where the process in the foreground works, or else the shell.
+    fn directory(&self) -> Option<String> {
+        let of = |pid: Pid| std::fs::read_link(format!("/proc/{}/cwd", pid.as_raw_nonzero())).ok();
+        let directory = self.master.foreground().and_then(of).or_else(|| self.leader.and_then(of))?;
+        directory.into_os_string().into_string().ok()
+    }
+
+    /// There is a socket.
+    pub fn connected(&self) {
+        let missed = self.stream.borrow_mut().connected();
+        if missed {
+            self.keep();
+        }
     }
 
     /// The socket went, and every client with it.

@@ -52,6 +52,7 @@ pub async fn keep(agent: Rc<Agent>, session: Rc<Session>, mut order: watch::Rece
         let ended = match dialed {
             Ok(socket) => {
                 let since = Instant::now();
+                session.connected();
                 let ended = converse(&agent, &session, socket, &mut order, &mut beat).await;
                 session.clients_gone();
                 backoff.lasted(since.elapsed(), agent.timings.healthy());

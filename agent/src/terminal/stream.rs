@@ -18,18 +18,20 @@
 //! sockets or processes.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use snapvm_protocol::agent::{TerminalEnd, TerminalStatus};
 use snapvm_protocol::ids::TerminalId;
 use snapvm_protocol::queries::Muter;
 use snapvm_protocol::terminal::{
-    Attach, ClientMode, Follow, Frame, OUTPUT_MAX, PART_MAX, RING_BYTES, Ready, SIZE_MAX, SnapshotHead, WINDOW_BYTES,
+    Attach, ClientMode, Follow, Frame, KEPT_MAX, KeptHead, OUTPUT_MAX, PART_MAX, RING_BYTES, Ready, SIZE_MAX,
+    SnapshotHead, WINDOW_BYTES,
 };
 
 use super::client::{Attached, Client, Opening};
 use super::input::{Keys, Verdict};
 use super::ring::Ring;
-use super::screen::Screen;
+use super::screen::{Screen, Snapshot};
 use crate::handover::state;
 
 /// Input that waits for the terminal. Beyond it, input is left unacknowledged and comes again.
@@ -55,6 +57,19 @@ pub struct Stream {
     owner_key: Option<String>,
     acts: u64,
     end: Option<TerminalEnd>,
+    connected: bool,
+    keeping: Kept,
+}
+
+/// The screen that the object keeps.
+#[derive(Debug, Default)]
+struct Kept {
+    /// What it stands for, of the last one that was sent whole.
+    last: Option<(u64, (u16, u16))>,
+    /// One was due while there was no socket, or did not get through.
+    missed: bool,
+    /// The one that is being sent, the shell's directory, and how much of it was sent.
+    sending: Option<(Rc<Snapshot>, Option<String>, Option<usize>)>,
 }
 
 /// What a frame asks of the terminal.
@@ -91,6 +106,8 @@ impl Stream {
             owner_key: None,
             acts: 0,
             end: None,
+            connected: false,
+            keeping: Kept::default(),
         }
     }
 
@@ -177,19 +194,69 @@ impl Stream {
         writers.peek().is_some() && writers.all(|attached| attached.is_behind(end))
     }
 
-    /// Whether every attached client has everything, the end included.
+    /// Whether the object and every attached client have been sent everything, the end included.
     #[must_use]
     pub fn is_delivered(&self) -> bool {
         self.clients.values().filter_map(|client| client.attached.as_ref()).all(|attached| {
             let has_all = attached.cursor == self.published && attached.snapshot.is_none();
             has_all && attached.opening.is_none() && (self.end.is_none() || attached.told_end)
-        })
+        }) && self.keeping.sending.is_none()
+    }
+
+    /// There is a socket. Whether a screen is to be kept at once, because it could not be before.
+    pub fn connected(&mut self) -> bool {
+        self.connected = true;
+        std::mem::take(&mut self.keeping.missed)
     }
 
     /// The session's socket is gone, and all clients with it.
     pub fn disconnected(&mut self) {
         self.clients.clear();
         self.owner = None;
+        self.connected = false;
+        self.keeping.missed |= self.keeping.sending.take().is_some();
+    }
+
+    /// Has the object keep the screen, if it changed since the last time.
+    pub fn keep(&mut self, directory: Option<String>) {
+        if self.keeping.last == Some((self.screen.point(), self.size)) {
+            return;
+        }
+        self.keeping.missed = !self.connected;
+        if self.connected && self.keeping.sending.is_none() {
+            let snapshot = self.screen.short_snapshot(&self.ring, KEPT_MAX);
+            self.keeping.sending = snapshot.map(|snapshot| (snapshot, directory, None));
+        }
+    }
+
+    /// Appends the next message about the kept screen.
+    fn next_kept(&mut self, out: &mut Vec<u8>) -> bool {
+        let Some((snapshot, directory, sent)) = &mut self.keeping.sending else { return false };
+        // To the object itself.
+        out.extend_from_slice(&0_u32.to_be_bytes());
+        let Some(from) = *sent else {
+            let head = KeptHead {
+                epoch: self.epoch,
+                offset: snapshot.offset,
+                columns: snapshot.size.0,
+                rows: snapshot.size.1,
+                directory: directory.take(),
+                bytes: u32::try_from(snapshot.bytes.len()).unwrap_or(u32::MAX),
+                at_ms: None,
+            };
+            *sent = Some(0);
+            Frame::Kept(head).encode_into(out);
+            return true;
+        };
+        let to = snapshot.bytes.len().min(from.saturating_add(PART_MAX));
+        let part = snapshot.bytes.get(from..to).unwrap_or_default();
+        Frame::KeptPart(u32::try_from(from).unwrap_or(u32::MAX), part).encode_into(out);
+        *sent = Some(to);
+        if to == snapshot.bytes.len() {
+            self.keeping.last = Some((snapshot.offset, snapshot.size));
+            self.keeping.sending = None;
+        }
+        true
     }
 
     /// Takes a frame from the session's socket. The size may have changed after it.
@@ -376,6 +443,9 @@ impl Stream {
     /// Appends the next message for the session's socket to `out`; `false` when there is none now. Clients take
     /// turns, so that none waits for another's backlog.
     pub fn next(&mut self, out: &mut Vec<u8>) -> bool {
+        if self.next_kept(out) {
+            return true;
+        }
         let mut turn = self.served;
         for _ in 0..self.clients.len() {
             let after = self.clients.range(turn.saturating_add(1)..).next();

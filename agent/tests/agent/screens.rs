@@ -1,12 +1,14 @@
 //! What clients with an emulator get: snapshots, muted queries, the size's owner.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
-use snapvm_protocol::agent::ToAgent;
-use snapvm_protocol::terminal::{ClientMode, Frame, RING_BYTES};
+use serde_json::json;
+use snapvm_protocol::agent::{SleepKind, ToAgent, ToObject};
+use snapvm_protocol::terminal::{ClientMode, Frame, KeptHead, RING_BYTES};
 
 use crate::support::origin::{Control, fresh};
-use crate::support::terminal::{Screen, Session, attach, attach_screen};
+use crate::support::terminal::{Got, Screen, Session, attach, attach_screen};
 use crate::support::{World, terminal};
 
 async fn open(world: &mut World) -> (Control, Session) {
@@ -102,4 +104,72 @@ async fn queries_of_before_and_of_others_are_muted() {
     session.until_ready(2, &mut second).await;
     session.until(2, &mut second, |screen| screen.text().contains("]3")).await;
     assert!(second.text().contains("[\x1b[6\x18]3"), "{:?}", second.text());
+}
+
+/// Takes the next kept screen, and what stands in it.
+async fn kept(session: &mut Session) -> (KeptHead, String) {
+    let (mut head, mut bytes): (Option<KeptHead>, Vec<u8>) = (None, vec![]);
+    loop {
+        match session.next().await {
+            (0, Got::Kept(got)) => (head, bytes) = (Some(got), vec![]),
+            (0, Got::KeptPart(position, part)) => {
+                assert_eq!(position as usize, bytes.len());
+                bytes.extend_from_slice(&part);
+            }
+            (0, got) => panic!("not for the object: {got:?}"),
+            _ => {}
+        }
+        if let Some(head) = head.take_if(|head| head.bytes as usize == bytes.len()) {
+            return (head, String::from_utf8_lossy(&bytes).into_owned());
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_screen_is_kept_after_a_quiet_while_when_it_changed() {
+    let mut world = World::with(json!({"keep_quiet": 100, "keep_apart": 300}), &[]).await;
+    let (_control, mut session) = open(&mut world).await;
+    let work = world.home.path().join("work");
+    std::fs::create_dir(&work).unwrap();
+    session.join(1, ClientMode::Write, attach("tab", None)).await;
+    session.input(1, 1, &format!("cd {}; echo fi''rst\n", work.display())).await;
+    let (head, text) = loop {
+        let (head, text) = kept(&mut session).await;
+        if text.contains("first") {
+            break (head, text);
+        }
+    };
+    assert!(text.starts_with("\x1bc") && !text.contains("second"));
+    assert_eq!((head.columns, head.rows, head.at_ms), (80, 24, None));
+    assert_eq!(head.directory.as_deref(), work.to_str());
+    assert!(head.offset > 0 && head.bytes as usize == text.len());
+    // The one in the foreground says where it works; a socket that comes anew gets what the last one missed.
+    session.input(1, 2, "sh -c 'cd /; printf \"sec\"; echo ond; exec sleep 1000'\n").await;
+    let (again, text) = kept(&mut session).await;
+    assert!(text.contains("first") && text.contains("second"));
+    assert_eq!((again.epoch, again.directory.as_deref()), (head.epoch, Some("/")));
+    // Nothing changed: nothing is kept, however long it is quiet.
+    let quiet = tokio::time::timeout(Duration::from_secs(1), kept(&mut session)).await;
+    assert!(quiet.is_err());
+}
+
+#[tokio::test]
+async fn a_screen_is_kept_at_an_ordered_sleep_before_the_sockets_close() {
+    let mut world = World::new().await;
+    let (mut control, mut session) = open(&mut world).await;
+    let mut screen = Screen::default();
+    session.join(1, ClientMode::Write, attach("tab", None)).await;
+    session.input(1, 1, "(until [ -e go ]; do sleep 0.05; done; echo b''ye) & echo la''st\n").await;
+    session.until(1, &mut screen, |screen| screen.text().contains("last")).await;
+    control.send(&ToAgent::Sleep { sleep: 7, kind: SleepKind::Hibernate, clear_tasks: false }).await;
+    let (first, text) = kept(&mut session).await;
+    assert!(text.contains("last"));
+    control.until(|message| matches!(message, ToObject::SleepReady { sleep: 7 }).then_some(())).await;
+    // What came since is in another one.
+    std::fs::write(world.home.path().join("go"), "").unwrap();
+    session.until(1, &mut screen, |screen| screen.text().contains("bye")).await;
+    control.send(&ToAgent::SleepGo { sleep: 7 }).await;
+    let (second, text) = kept(&mut session).await;
+    assert!(text.contains("bye") && second.offset > first.offset);
+    assert_eq!(session.closed().await, 4410);
 }

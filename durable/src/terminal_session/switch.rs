@@ -47,7 +47,10 @@ impl<O: Outside> Session<O> {
             Some(&END) => self.0.end_told.set(true),
             _ => {}
         }
-        self.to_client(id, frame);
+        // What is for the object itself goes to nobody.
+        if id != AGENT {
+            self.to_client(id, frame);
+        }
     }
 
     async fn from_client(&self, id: u32, socket: &WebSocket, frame: &[u8]) -> worker::Result<()> {
