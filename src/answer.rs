@@ -13,13 +13,21 @@ pub struct Answer {
     pub headers: Vec<(&'static str, String)>,
     /// The platform's own response, in place of everything else: an upgraded socket, which must not be touched.
     pub upgraded: Option<worker::Response>,
+    /// A body that comes as a stream of the platform's, in place of `body`.
+    pub stream: Option<worker::ResponseBody>,
 }
 
 impl Answer {
     /// JSON with a status.
     #[must_use]
     pub fn json(status: u16, body: String) -> Self {
-        Self { status, body, headers: Vec::new(), upgraded: None }
+        Self { status, body, headers: Vec::new(), upgraded: None, stream: None }
+    }
+
+    /// A stream with a status. Its headers say what it is.
+    #[must_use]
+    pub fn stream(status: u16, stream: worker::ResponseBody) -> Self {
+        Self { stream: Some(stream), ..Self::json(status, String::new()) }
     }
 
     /// 204.
@@ -48,6 +56,9 @@ impl Answer {
         headers.set("x-content-type-options", "nosniff")?;
         for (name, value) in &self.headers {
             headers.append(name, value)?;
+        }
+        if let Some(stream) = self.stream {
+            return Ok(worker::Response::from_body(stream)?.with_status(self.status).with_headers(headers));
         }
         if self.body.is_empty() {
             return Ok(worker::Response::empty()?.with_status(self.status).with_headers(headers));

@@ -3,6 +3,7 @@
 pub mod apps;
 pub mod cookies;
 pub mod dial;
+pub mod exec;
 pub mod forward;
 pub mod handshake;
 pub mod object;

@@ -3,6 +3,7 @@
 pub mod accounts;
 pub mod audit;
 pub mod deployment;
+pub mod exec;
 pub mod machines;
 pub mod members;
 pub mod orgs;

@@ -71,7 +71,7 @@ fn describe(route: &Route, generator: &mut SchemaGenerator, problem: &Value) -> 
         "parameters": parameters(route, &shapes.query),
         "responses": {
             route.success.to_string(): match &shapes.response {
-                Some(schema) => json!({"description": "Done.", "content": {"application/json": {"schema": schema}}}),
+                Some(schema) => json!({"description": "Done.", "content": content(schema, &shapes.events)}),
                 None => json!({"description": "Done."}),
             },
             "default": {
@@ -87,6 +87,18 @@ fn describe(route: &Route, generator: &mut SchemaGenerator, problem: &Value) -> 
         );
     }
     operation
+}
+
+/// What success brings: JSON, and server-sent events where there are any.
+fn content(schema: &Value, events: &[(&str, Value)]) -> Value {
+    let mut content = json!({"application/json": {"schema": schema}});
+    if let (false, Some(content)) = (events.is_empty(), content.as_object_mut()) {
+        let data: Map<String, Value> =
+            events.iter().map(|(name, schema)| ((*name).to_owned(), schema.clone())).collect();
+        let stream = json!({"schema": {"type": "string"}, "x-snapvm-events": data});
+        content.insert(snapvm_protocol::exec::EVENT_STREAM.to_owned(), stream);
+    }
+    content
 }
 
 fn parameters(route: &Route, query: &[(&str, Value)]) -> Vec<Value> {

@@ -9,7 +9,7 @@ use crate::answer::Answer;
 use crate::context::Call;
 use crate::error::Error;
 use crate::handlers::{
-    accounts, audit, deployment, machines, members, orgs, ports, services, sessions, terminals, tokens,
+    accounts, audit, deployment, exec, machines, members, orgs, ports, services, sessions, terminals, tokens,
 };
 
 /// What answers an operation.
@@ -78,6 +78,8 @@ pub const ROUTES: &[Route] = &[
     route!(Post "/v1/orgs/{org}/machines/{machine}/stop" "machines_stop" 202 machines::stop, "Stop a machine"),
     route!(Post "/v1/orgs/{org}/machines/{machine}/hibernate" "machines_hibernate" 202 machines::hibernate, "Hibernate a machine"),
     route!(Get "/v1/orgs/{org}/machines/{machine}/events" "machine_events_list" 200 machines::events, "Read a machine's history"),
+    // Commands
+    route!(Post "/v1/orgs/{org}/machines/{machine}/exec" "exec_create" 200 exec::create, "Run a command"),
     // Services
     route!(Get "/v1/orgs/{org}/machines/{machine}/services" "services_list" 200 services::list, "List services"),
     route!(Put "/v1/orgs/{org}/machines/{machine}/services/{service}" "services_put" 200 services::put, "Define a service"),

@@ -28,6 +28,7 @@ language sql immutable parallel safe set search_path = '' as $$
     ('machines_stop', 2, true, false),
     ('machines_hibernate', 2, true, false),
     ('machine_events_list', 1, false, false),
+    ('exec_create', 2, true, false),
     ('services_list', 1, false, false),
     ('services_put', 2, true, false),
     ('services_delete', 2, true, false),

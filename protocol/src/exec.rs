@@ -288,7 +288,7 @@ impl Refusal {
 /// What ended a command that neither ended by itself nor ran out of time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "ExecInterruption"))]
 pub enum Interruption {
     /// Somebody's access to the organization's machines changed.
     AccessChanged,
@@ -318,7 +318,7 @@ pub struct ExecExit {
 
 /// How a stream is written down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "ExecEncoding"))]
 pub enum Encoding {
     /// As text.
     #[serde(rename = "utf-8")]
@@ -363,7 +363,7 @@ pub fn written(mut bytes: Vec<u8>, truncated: bool) -> (String, Encoding) {
 /// A piece of a stream: the data of the events `stdout` and `stderr`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "ExecChunk"))]
 pub enum Chunk {
     /// Whole characters.
     Text(String),

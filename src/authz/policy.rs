@@ -110,6 +110,7 @@ pub const POLICY: &[Rule] = &[
     writes("machines_stop", Org(Member)),
     writes("machines_hibernate", Org(Member)),
     reads("machine_events_list", Org(Viewer)),
+    writes("exec_create", Org(Member)),
     reads("services_list", Org(Viewer)),
     writes("services_put", Org(Member)),
     writes("services_delete", Org(Member)),

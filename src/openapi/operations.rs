@@ -2,6 +2,7 @@
 
 use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Value, json};
+use snapvm_protocol::exec::{Chunk, ExecExit, ExecRequest, ExecResult};
 
 use super::responses;
 use crate::handlers::{accounts, deployment, machines, members, orgs, ports, services, sessions, terminals, tokens};
@@ -12,6 +13,8 @@ pub(super) struct Shapes {
     pub(super) request: Option<Value>,
     /// What it answers.
     pub(super) response: Option<Value>,
+    /// The events that it answers with when the client accepts those, by name.
+    pub(super) events: Vec<(&'static str, Value)>,
     /// Parameters of its query.
     pub(super) query: Vec<(&'static str, Value)>,
 }
@@ -36,6 +39,7 @@ pub(super) fn shapes(operation: &str, generator: &mut SchemaGenerator) -> Shapes
         "members_update" => of::<members::UpdateMember>(generator),
         "machines_create" => of::<machines::CreateMachine>(generator),
         "machines_update" => of::<machines::UpdateMachine>(generator),
+        "exec_create" => of::<ExecRequest>(generator),
         "services_put" => of::<services::PutService>(generator),
         "ports_put" => of::<ports::PutPort>(generator),
         "terminals_create" => of::<terminals::CreateTerminal>(generator),
@@ -59,6 +63,7 @@ pub(super) fn shapes(operation: &str, generator: &mut SchemaGenerator) -> Shapes
             of::<machines::Ordered>(generator)
         }
         "machine_events_list" => of::<responses::MachineEvents>(generator),
+        "exec_create" => of::<ExecResult>(generator),
         "services_list" => of::<responses::Services>(generator),
         "services_put" | "services_start" | "services_stop" | "services_restart" => of::<responses::Service>(generator),
         "ports_list" => of::<responses::Ports>(generator),
@@ -73,5 +78,12 @@ pub(super) fn shapes(operation: &str, generator: &mut SchemaGenerator) -> Shapes
         "machine_events_list" => vec![limit(50, 200), ("before", json!({"type": "string", "format": "uuid"}))],
         _ => vec![],
     };
-    Shapes { request, response, query }
+    let events = match operation {
+        "exec_create" => {
+            let (chunk, exit) = (generator.subschema_for::<Chunk>(), generator.subschema_for::<ExecExit>());
+            vec![("stdout", chunk.clone().to_value()), ("stderr", chunk.to_value()), ("exit", exit.to_value())]
+        }
+        _ => vec![],
+    };
+    Shapes { request, response, events, query }
 }

@@ -8,12 +8,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
-use hyper::body::Frame;
+use hyper::body::{Frame, Incoming};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::net::TcpStream;
 
 use crate::contract::contract;
+use crate::events::Events;
 use crate::world::Site;
 
 /// No request may take longer: nothing hangs.
@@ -266,27 +267,56 @@ impl Request {
         answer
     }
 
-    async fn exchange(self) -> Answer {
+    /// Sends it, and gives the answer as soon as it has begun. Dropping that closes the connection.
+    pub async fn open(self) -> Events {
+        let asked = format!("{} {}", self.method, self.path);
+        let begun = tokio::time::timeout(PATIENCE, self.begin()).await;
+        let (response, driver) = begun.unwrap_or_else(|_| panic!("{asked}: no answer within {PATIENCE:?}"));
+        Events::new(asked, response, driver)
+    }
+
+    /// The answer's head, its body to be read, and what reads it.
+    async fn begin(self) -> (hyper::Response<Incoming>, Driver) {
         let asked = format!("{} {}", self.method, self.path);
         let stream = TcpStream::connect(("127.0.0.1", self.client.site.port)).await.expect("the Worker listens");
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.expect("a connection");
-        let driver = tokio::spawn(connection);
+        let driver = Driver(tokio::spawn(async move {
+            // Its end shows in the answer.
+            let _ = connection.await;
+        }));
         let mut request = hyper::Request::builder().method(self.method).uri(&self.path);
         for (name, value) in &self.headers {
             request = request.header(name, value);
         }
         let request = request.body(self.body.into_stream()).expect("a request");
         let response = sender.send_request(request).await.unwrap_or_else(|error| panic!("{asked}: {error}"));
+        (response, driver)
+    }
+
+    async fn exchange(self) -> Answer {
+        let asked = format!("{} {}", self.method, self.path);
+        let (response, driver) = self.begin().await;
         let (parts, body) = response.into_parts();
         let body = body.collect().await.unwrap_or_else(|error| panic!("{asked}: {error}")).to_bytes();
-        driver.abort();
-        let headers = parts
-            .headers
-            .iter()
-            .map(|(name, value)| (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
-            .collect();
-        Answer { asked, status: parts.status.as_u16(), headers, body }
+        drop(driver);
+        Answer { asked, status: parts.status.as_u16(), headers: listed(&parts.headers), body }
+    }
+}
+
+/// Headers as they are compared.
+pub(crate) fn listed(headers: &hyper::HeaderMap) -> Vec<(String, String)> {
+    let text = |value: &hyper::header::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+    headers.iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect()
+}
+
+/// A connection that lasts as long as this.
+#[derive(Debug)]
+pub(crate) struct Driver(tokio::task::JoinHandle<()>);
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 

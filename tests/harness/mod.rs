@@ -15,6 +15,7 @@ pub mod apps;
 pub mod chance;
 pub mod client;
 pub mod contract;
+pub mod events;
 pub mod locked;
 pub mod machines;
 pub mod people;

@@ -7,6 +7,7 @@ mod admission;
 mod apps;
 mod deletion;
 mod eviction;
+mod exec;
 mod sleep;
 mod stop;
 mod terminals;

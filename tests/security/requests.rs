@@ -75,6 +75,11 @@ pub(crate) async fn request(stage: &Stage, operation: &Operation, identity: &Ide
     if path.contains("{machine}") {
         let name = format!("m{}", word());
         let machine = rows::machine(&stage.superuser, &stage.org.slug, &stage.member.account, &name).await;
+        if operation.id == "exec_create" {
+            // A stopped one says so at once; one that runs would be asked, and has no runtime.
+            let stop = "update app.machine set state = 'stopped' where id = $1::text::uuid";
+            rows::run(&stage.superuser, stop, &[&machine.id]).await;
+        }
         path = path
             .replace("{machine}", &machine.name)
             .replace("{service}", &machine.service)
@@ -118,6 +123,7 @@ async fn body(stage: &Stage, operation: &Operation) -> Option<Value> {
         "members_update" => json!({"role": "member"}),
         "machines_create" => json!({"name": format!("n{}", word())}),
         "machines_update" => json!({"app_port": 4000, "idle_seconds": 600}),
+        "exec_create" => json!({"command": "true"}),
         "services_put" => json!({"command": "sleep", "args": ["60"]}),
         "ports_put" => json!({"label": "Swept"}),
         "terminals_create" => json!({"name": "Swept"}),

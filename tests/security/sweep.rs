@@ -2,7 +2,8 @@
 //!
 //! What is expected is computed from `snapvm::authz::policy`; nothing is recorded. Three things are added by hand, as
 //! the comments of the policy table say: two operations look at the row too (`members_delete`, and `machines_delete`,
-//! whose machine here belongs to the member), and an order to a machine may be refused for its state.
+//! whose machine here belongs to the member), and an order to a machine, or a command for it, may be refused for its
+//! state.
 //!
 //! Every allowed call really succeeds, so every operation needs a complete request in `requests`: one that is missing
 //! there, or in the policy table, fails. `tests/output/access-matrix.txt` is for reading, and locked.
@@ -118,8 +119,9 @@ async fn judge(stage: &Stage, rule: &Rule, operation: &Operation, identity: &Ide
         assert_eq!((answer.status, told.as_str()), (status, code), "{case}: {}", answer.text());
         return status.to_string();
     }
-    // Whoever may order a machine about may still be told that its state does not allow it.
-    let order = matches!(operation.id.as_str(), "machines_start" | "machines_stop" | "machines_hibernate");
+    // Whoever may order a machine about may still be told that its state does not allow it. None here has a runtime.
+    let order =
+        matches!(operation.id.as_str(), "machines_start" | "machines_stop" | "machines_hibernate" | "exec_create");
     let allowed = answer.status == operation.success || (order && answer.status == 409);
     assert!(allowed, "{case}: {} {}", answer.status, answer.text());
     if rule.writes {

@@ -178,6 +178,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/orgs/{org}/machines/{machine}/exec": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Run a command */
+        post: operations["exec_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/orgs/{org}/machines/{machine}/hibernate": {
         parameters: {
             query?: never;
@@ -668,6 +685,103 @@ export interface components {
         };
         /** @description Whether a service should be running. Set by people, kept over sleep. */
         DesiredState: "up" | "down";
+        /** @description A piece of a stream: the data of the events `stdout` and `stderr`. */
+        ExecChunk: {
+            text: string;
+        } | {
+            base64: string;
+        };
+        /** @description How a stream is written down. */
+        ExecEncoding: "utf-8" | "base64";
+        /** @description How a command ended. With events, the data of the last one, `exit`. */
+        ExecExit: {
+            /**
+             * Format: uint64
+             * @description How long it ran.
+             */
+            duration_ms: number;
+            /**
+             * Format: int32
+             * @description Its exit code; null when a signal ended it.
+             */
+            exit_code?: number | null;
+            /** @description What else ended it from outside. */
+            interrupted?: components["schemas"]["ExecInterruption"] | null;
+            /**
+             * Format: int32
+             * @description The signal that ended it.
+             */
+            signal?: number | null;
+            /** @description Whether it wrote more to its standard error than was kept. */
+            stderr_truncated: boolean;
+            /** @description Whether it wrote more to its standard output than was kept. */
+            stdout_truncated: boolean;
+            /** @description Whether it was ended because its time was over. */
+            timed_out: boolean;
+        };
+        /** @description What ended a command that neither ended by itself nor ran out of time. */
+        ExecInterruption: "access_changed" | "machine_sleeping";
+        /** @description A command to run. */
+        ExecRequest: {
+            /** @description Its arguments. */
+            args?: string[];
+            /** @description The program: a path, or a name looked up in `PATH`. No shell reads it; for one, run `sh` with `-c`. */
+            command: string;
+            /** @description Working directory; the home directory when absent. A relative one starts there. */
+            cwd?: string | null;
+            /** @description Variables added to the machine's default environment. */
+            env?: {
+                [key: string]: string;
+            };
+            /**
+             * Format: int64
+             * @description Bytes to keep of each stream: 0 to 8388608, 1048576 when absent. The rest is read and thrown away.
+             */
+            output_limit?: number | null;
+            /** @description What it reads from its standard input, as text; nothing when absent. */
+            stdin?: string | null;
+            /** @description The same in base64, for bytes that are no text. */
+            stdin_base64?: string | null;
+            /**
+             * Format: int64
+             * @description Seconds after which it is ended: 1 to 3600, 60 when absent.
+             */
+            timeout_seconds?: number | null;
+        };
+        /** @description A command's end and everything it wrote. */
+        ExecResult: {
+            /**
+             * Format: uint64
+             * @description How long it ran.
+             */
+            duration_ms: number;
+            /**
+             * Format: int32
+             * @description Its exit code; null when a signal ended it.
+             */
+            exit_code?: number | null;
+            /** @description What else ended it from outside. */
+            interrupted?: components["schemas"]["ExecInterruption"] | null;
+            /**
+             * Format: int32
+             * @description The signal that ended it.
+             */
+            signal?: number | null;
+            /** @description Its standard error. */
+            stderr: string;
+            /** @description How `stderr` is written down. */
+            stderr_encoding: components["schemas"]["ExecEncoding"];
+            /** @description Whether it wrote more to its standard error than was kept. */
+            stderr_truncated: boolean;
+            /** @description Its standard output. */
+            stdout: string;
+            /** @description How `stdout` is written down. */
+            stdout_encoding: components["schemas"]["ExecEncoding"];
+            /** @description Whether it wrote more to its standard output than was kept. */
+            stdout_truncated: boolean;
+            /** @description Whether it was ended because its time was over. */
+            timed_out: boolean;
+        };
         Health: {
             status: string;
         };
@@ -1109,6 +1223,12 @@ export type CreateToken = components['schemas']['CreateToken'];
 export type CreatedToken = components['schemas']['CreatedToken'];
 export type Deployment = components['schemas']['Deployment'];
 export type DesiredState = components['schemas']['DesiredState'];
+export type ExecChunk = components['schemas']['ExecChunk'];
+export type ExecEncoding = components['schemas']['ExecEncoding'];
+export type ExecExit = components['schemas']['ExecExit'];
+export type ExecInterruption = components['schemas']['ExecInterruption'];
+export type ExecRequest = components['schemas']['ExecRequest'];
+export type ExecResult = components['schemas']['ExecResult'];
 export type Health = components['schemas']['Health'];
 export type Machine = components['schemas']['Machine'];
 export type MachineEvent = components['schemas']['MachineEvent'];
@@ -1586,6 +1706,43 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["MachineEvents"];
+                };
+            };
+            /** @description Refused, or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    exec_create: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                org: string;
+                machine: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ExecRequest"];
+            };
+        };
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ExecResult"];
+                    "text/event-stream": string;
                 };
             };
             /** @description Refused, or failed. */

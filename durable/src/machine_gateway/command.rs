@@ -64,6 +64,12 @@ pub enum Command {
         /// The machine's epoch as the asker's look-up had it: the object learns of a newer one by it.
         epoch: u64,
     },
+    /// May a command be run in the sprite? Answered with a lease whose ticket is good for one. Wakes it and waits if
+    /// need be.
+    Exec {
+        /// The machine's epoch as the asker's look-up had it: the object learns of a newer one by it.
+        epoch: u64,
+    },
     /// Is this the agent that is bound to the machine now?
     CheckAgent {
         /// Its generation.

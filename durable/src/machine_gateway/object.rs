@@ -130,7 +130,8 @@ impl<O: Outside> Gateway<O> {
                 self.drop_terminal(session);
                 self.present()
             }
-            Command::Lease { epoch } => self.lease(epoch).await,
+            Command::Lease { epoch } => self.lease(epoch, |epoch| Purpose::Ingress { epoch }).await,
+            Command::Exec { epoch } => self.lease(epoch, |epoch| Purpose::Exec { epoch }).await,
             Command::UseCode { jti, until_ms } => {
                 let used = self.0.memory.use_ticket(&jti, self.0.outside.now_ms(), until_ms);
                 Reply::Code { fresh: used.unwrap_or(false) }
@@ -221,7 +222,8 @@ impl<O: Outside> Gateway<O> {
         self.present()
     }
 
-    async fn lease(&self, epoch: u64) -> Reply {
+    /// Permission for traffic of one purpose, once the machine is awake.
+    async fn lease(&self, epoch: u64, purpose: impl FnOnce(u64) -> Purpose) -> Reply {
         if !self.is_ready() {
             if let Err(refusal) = self.apply(Event::Wanted).await {
                 return refused(refusal);
@@ -237,7 +239,7 @@ impl<O: Outside> Gateway<O> {
         }
         // Looked at for every lease: the token must never reach a URL that has been opened to everybody.
         match self.0.outside.sprite(&record).await {
-            Ok(sprite) => match self.ticket(&record, Purpose::Ingress { epoch: record.epoch }) {
+            Ok(sprite) => match self.ticket(&record, purpose(record.epoch)) {
                 Some(ticket) => Reply::Lease(Lease {
                     url: sprite.url.trim_end_matches('/').to_owned(),
                     ticket,
