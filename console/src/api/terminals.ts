@@ -2,6 +2,7 @@
 import { queryOptions, useMutation, useQueryClient } from "@tanstack/react-query";
 import { answer, api } from "./client";
 import { machineKey } from "./machines";
+import type { CreateTerminal } from "./schema";
 
 export const terminalsQuery = (org: string, machine: string) =>
   queryOptions({
@@ -18,12 +19,9 @@ export const terminalsQuery = (org: string, machine: string) =>
 export function useCreateTerminal(org: string, machine: string) {
   const client = useQueryClient();
   return useMutation({
-    mutationFn: (name: string) =>
+    mutationFn: (body: CreateTerminal) =>
       answer(
-        api.POST("/v1/orgs/{org}/machines/{machine}/terminals", {
-          params: { path: { org, machine } },
-          body: { name },
-        }),
+        api.POST("/v1/orgs/{org}/machines/{machine}/terminals", { params: { path: { org, machine } }, body }),
       ),
     onSuccess: (terminal) =>
       client.setQueryData(terminalsQuery(org, machine).queryKey, (known) => [...(known ?? []), terminal]),

@@ -8,9 +8,7 @@ const SHORTCUTS: readonly [string[], string][] = [
   [["c"], "Create a machine (on the list of machines)"],
   [["↑", "↓"], "Move through the machines"],
   [["Enter"], "Open the machine"],
-  [["Ctrl", "Shift", "F"], "Search in the terminal"],
-  [["Ctrl", "Shift", "C"], "Copy what is selected in the terminal"],
-  [["Ctrl", "Shift", "V"], "Paste into the terminal"],
+  [["Ctrl", "Shift", "H"], "In a terminal: show its keys"],
   [["Esc"], "Close a dialog"],
 ];
 

@@ -9,6 +9,14 @@ const UNITS: readonly [Intl.RelativeTimeFormatUnit, number][] = [
 ];
 const relative = new Intl.RelativeTimeFormat("en", { numeric: "always", style: "short" });
 const absolute = new Intl.DateTimeFormat("en", { dateStyle: "medium", timeStyle: "medium" });
+const timeOfDay = new Intl.DateTimeFormat("en", { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+const dayAndTime = new Intl.DateTimeFormat("en", {
+  month: "short",
+  day: "numeric",
+  hour: "2-digit",
+  minute: "2-digit",
+  hourCycle: "h23",
+});
 const day = new Intl.DateTimeFormat("en", { dateStyle: "medium" });
 
 /** `5 min. ago`, `in 3 days`; `just now` within a minute. */
@@ -24,6 +32,11 @@ export function fromNow(at: string, now: number): string {
 
 export function exactly(at: string): string {
   return absolute.format(new Date(at));
+}
+
+/** The time of a day that is clear from it: `10:32`, or `Nov 21, 10:32` when it was not within a day. */
+export function clock(at: number, now: number): string {
+  return (now - at < 86_400_000 ? timeOfDay : dayAndTime).format(at);
 }
 
 export function dayOf(at: string): string {

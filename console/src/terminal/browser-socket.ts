@@ -1,6 +1,7 @@
 // The browser's WebSocket as the stream's socket.
+
+import type { Socket } from "./connection";
 import { SUBPROTOCOL } from "./frames";
-import type { Socket } from "./stream";
 
 export function browserSocket(url: string): Socket {
   const inner = new WebSocket(url, SUBPROTOCOL);

@@ -1,12 +1,23 @@
 // Frames of a terminal session (sub-protocol `snapvm.terminal.v1`): the client's side of protocol/src/terminal.rs.
-// Every frame is one binary message: a type byte and a payload, numbers big-endian. No DOM, no state.
+// Every frame is one binary message: a type byte and a payload, numbers big-endian. What they are, and how those that a
+// client sends are written; `decode.ts` reads the others. No DOM, no state.
 import type { TerminalEnd } from "../api/schema";
 
 export const SUBPROTOCOL = "snapvm.terminal.v1";
 export const FRAME_MAX = 64 * 1024;
 export const INPUT_MAX = 16 * 1024;
-export const RING_BYTES = 2 * 1024 * 1024;
 export const SIZE_MAX = 1000;
+/** Longest snapshot of a living shell's screen. */
+export const SNAPSHOT_MAX = 1024 * 1024;
+/** Longest screen that is kept while the machine sleeps. */
+export const KEPT_MAX = 256 * 1024;
+/** Most bytes of either in one frame. */
+export const PART_MAX = 32 * 1024;
+/** Most people that a notice names. */
+export const PEOPLE_MAX = 50;
+
+/** `bytes`: exactly what the shell wrote. `screen`: a snapshot where that is shorter, and no queries in what is old. */
+export type Follow = "bytes" | "screen";
 
 export interface Attach {
   columns: number;
@@ -16,6 +27,7 @@ export interface Attach {
   epoch?: number;
   /** The next offset wanted. */
   offset?: number;
+  follow: Follow;
 }
 
 export interface Ready {
@@ -25,9 +37,43 @@ export interface Ready {
   /** The highest input number applied for our key. */
   input: number;
   reset: boolean;
+  /** The stream's end when this was said: output before it is history. */
+  live: number;
+  /** A snapshot follows before any output, and stands for everything before `offset`. */
+  snapshot: SnapshotHead | null;
+  /** Whether the terminal has our size. */
+  owner: boolean;
   columns: number;
   rows: number;
-  end?: TerminalEnd | null;
+  end: TerminalEnd | null;
+}
+
+export interface SnapshotHead {
+  bytes: number;
+  /** Lines of scrollback that were left out, oldest first. */
+  dropped_lines: number;
+}
+
+/** The last screen of a session whose machine sleeps. */
+export interface KeptHead {
+  epoch: number;
+  /** Output goes on here if the shell lives. */
+  offset: number;
+  columns: number;
+  rows: number;
+  /** The shell's working directory then. */
+  directory: string | null;
+  bytes: number;
+  /** When it was taken, Unix ms. */
+  at_ms: number | null;
+}
+
+/** Somebody who has the session open. */
+export interface Person {
+  name: string;
+  write: boolean;
+  windows: number;
+  you: boolean;
 }
 
 export type Notice =
@@ -35,6 +81,7 @@ export type Notice =
   | { is: "connected" }
   | { is: "asleep" }
   | { is: "sleeping" }
+  | { is: "people"; people: Person[] }
   | { is: "failed"; reason: string };
 
 /** What a client may receive. */
@@ -44,7 +91,10 @@ export type Received =
   | { type: "input-acknowledge"; number: number }
   | { type: "truncated"; from: number; to: number }
   | { type: "end"; end: TerminalEnd }
-  | { type: "size"; columns: number; rows: number }
+  | { type: "size"; columns: number; rows: number; owner: boolean }
+  | { type: "snapshot-part"; position: number; bytes: Uint8Array }
+  | { type: "kept"; head: KeptHead }
+  | { type: "kept-part"; position: number; bytes: Uint8Array }
   | { type: "notice"; notice: Notice };
 
 export class InvalidFrame extends Error {
@@ -52,9 +102,8 @@ export class InvalidFrame extends Error {
 }
 
 const utf8 = new TextEncoder();
-const text = new TextDecoder("utf-8", { fatal: true });
 
-function clampSize(value: number): number {
+export function clampSize(value: number): number {
   return Math.min(Math.max(Math.trunc(value) || 1, 1), SIZE_MAX);
 }
 
@@ -93,122 +142,4 @@ export function encodeResize(columns: number, rows: number): Uint8Array<ArrayBuf
   view.setUint16(1, clampSize(columns));
   view.setUint16(3, clampSize(rows));
   return frame;
-}
-
-/** Reads one frame. Throws {@link InvalidFrame} for anything that is not one of ours. */
-export function decode(message: ArrayBuffer): Received {
-  if (message.byteLength === 0) {
-    throw new InvalidFrame("the frame is cut short");
-  }
-  if (message.byteLength > FRAME_MAX) {
-    throw new InvalidFrame(`the frame is longer than ${FRAME_MAX} bytes`);
-  }
-  const view = new DataView(message);
-  const kind = view.getUint8(0);
-  switch (kind) {
-    case 0x11:
-      return { type: "ready", ready: readReady(readJson(message)) };
-    case 0x12:
-      expectAtLeast(view, 9);
-      return { type: "output", offset: readOffset(view, 1), bytes: new Uint8Array(message, 9) };
-    case 0x13:
-      expectExactly(view, 5);
-      return { type: "input-acknowledge", number: view.getUint32(1) };
-    case 0x14:
-      expectExactly(view, 17);
-      return { type: "truncated", from: readOffset(view, 1), to: readOffset(view, 9) };
-    case 0x15:
-      return { type: "end", end: readEnd(readJson(message)) };
-    case 0x16:
-      expectExactly(view, 6);
-      return { type: "size", columns: clampSize(view.getUint16(1)), rows: clampSize(view.getUint16(3)) };
-    case 0x21:
-      return { type: "notice", notice: readNotice(readJson(message)) };
-    default:
-      throw new InvalidFrame(`the frame's type ${kind} is unknown`);
-  }
-}
-
-function expectAtLeast(view: DataView, length: number): void {
-  if (view.byteLength < length) {
-    throw new InvalidFrame("the frame is cut short");
-  }
-}
-
-function expectExactly(view: DataView, length: number): void {
-  expectAtLeast(view, length);
-  if (view.byteLength !== length) {
-    throw new InvalidFrame("the frame's payload is malformed");
-  }
-}
-
-// A shell would have to write for centuries to pass what a number holds exactly.
-function readOffset(view: DataView, at: number): number {
-  const offset = view.getBigUint64(at);
-  if (offset > BigInt(Number.MAX_SAFE_INTEGER)) {
-    throw new InvalidFrame("the frame's offset is out of range");
-  }
-  return Number(offset);
-}
-
-function readJson(message: ArrayBuffer): Record<string, unknown> {
-  let value: unknown;
-  try {
-    value = JSON.parse(text.decode(new Uint8Array(message, 1)));
-  } catch {
-    throw new InvalidFrame("the frame's payload is malformed");
-  }
-  if (typeof value !== "object" || value === null || Array.isArray(value)) {
-    throw new InvalidFrame("the frame's payload is malformed");
-  }
-  return value as Record<string, unknown>;
-}
-
-function number(value: unknown): number {
-  if (typeof value !== "number" || !Number.isSafeInteger(value)) {
-    throw new InvalidFrame("the frame's payload is malformed");
-  }
-  return value;
-}
-
-function readReady(json: Record<string, unknown>): Ready {
-  if (typeof json.reset !== "boolean") {
-    throw new InvalidFrame("the frame's payload is malformed");
-  }
-  return {
-    epoch: number(json.epoch),
-    offset: number(json.offset),
-    input: number(json.input),
-    reset: json.reset,
-    columns: number(json.columns),
-    rows: number(json.rows),
-    end: json.end == null ? null : readEnd(json.end as Record<string, unknown>),
-  };
-}
-
-function readEnd(json: Record<string, unknown>): TerminalEnd {
-  switch (json.by) {
-    case "exit":
-      return { by: "exit", code: number(json.code) };
-    case "signal":
-      return { by: "signal", signal: number(json.signal) };
-    case "lost":
-      return { by: "lost" };
-    default:
-      throw new InvalidFrame("the frame's payload is malformed");
-  }
-}
-
-function readNotice(json: Record<string, unknown>): Notice {
-  switch (json.is) {
-    case "waking":
-    case "connected":
-    case "asleep":
-    case "sleeping":
-      return { is: json.is };
-    case "failed":
-      return { is: "failed", reason: typeof json.reason === "string" ? json.reason : "" };
-    default:
-      throw new InvalidFrame("the frame's payload is malformed");
-  }
 }

@@ -13,6 +13,7 @@ export class InputQueue {
   private next = 1;
   private waiting: Numbered[] = [];
   private waitingBytes = 0;
+  private lastAcknowledged = -1;
 
   /** Numbers the bytes and keeps them; `null` when too much waits already. */
   push(bytes: Uint8Array): Numbered[] | null {
@@ -28,14 +29,20 @@ export class InputQueue {
     return pieces;
   }
 
-  /** Everything up to `number` is applied. */
-  acknowledge(number: number): void {
+  /**
+   * Everything up to `number` is applied. Answers whether this was said before: then a number was skipped on the way,
+   * and what waits has to be sent again.
+   */
+  acknowledge(number: number): boolean {
+    const again = number === this.lastAcknowledged;
+    this.lastAcknowledged = number;
     while (this.waiting[0] && this.waiting[0].number <= number) {
       this.waitingBytes -= this.waiting[0].bytes.length;
       this.waiting.shift();
     }
     // A number we never gave means that the other side knows more of this key than we do: go on after it.
     this.next = Math.max(this.next, number + 1);
+    return again;
   }
 
   /** What is not applied yet, in order. */

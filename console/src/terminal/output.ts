@@ -1,21 +1,19 @@
 // Output on its way to the screen: each offset once and in order, acknowledged when parsed, and told apart into old
 // output that is drawn again and what is written now.
-import { RING_BYTES } from "./frames";
 import type { Screen } from "./screen";
 import type { Timers } from "./timers";
 
-const ACKNOWLEDGE_BYTES = 32 * 1024;
+const ACKNOWLEDGE_BYTES = 64 * 1024;
 const ACKNOWLEDGE_AFTER = 50;
-/** Output that arrives without a pause of this length after a reset is taken for old output. */
-const REPLAY_QUIET = 200;
 
 export class Output {
   /** The next offset we want. */
   received = 0;
   private parsed = 0;
   private acknowledged = 0;
-  /** Where the old output began, while it comes. */
-  private replayFrom: number | null = null;
+  /** Output before this offset is history. */
+  private liveFrom = 0;
+  private old = false;
   /** Grows with every reset, so that callbacks from before it are told apart. */
   private run = 0;
 
@@ -26,15 +24,32 @@ export class Output {
     private readonly send: (offset: number) => boolean,
   ) {}
 
-  /** Clears the screen; output goes on at the offset. */
-  reset(offset: number, replay: boolean): void {
-    this.screen.reset(replay);
-    this.replayFrom = replay ? offset : null;
+  /** Output goes on at the offset, with nothing before it. The screen has been cleared. */
+  start(offset: number): void {
     this.received = offset;
     this.parsed = offset;
     this.acknowledged = offset;
     this.run++;
-    this.stillReplaying();
+  }
+
+  /** Output goes on at the offset; these bytes stand for everything before it, and are acknowledged as such. */
+  startWith(offset: number, screen: readonly Uint8Array[]): void {
+    this.start(offset);
+    this.parsed = -1;
+    this.acknowledged = -1;
+    this.setOld(true);
+    const last = screen.at(-1) ?? new Uint8Array();
+    for (const part of screen.slice(0, -1)) {
+      this.screen.write(part, () => {});
+    }
+    this.write(last, offset);
+    this.setOld(this.received < this.liveFrom);
+  }
+
+  /** The stream's end is here now: what comes before it is history. */
+  liveAt(offset: number): void {
+    this.liveFrom = offset;
+    this.setOld(this.received < offset);
   }
 
   /** Takes what is new of these bytes; answers how many bytes are missing before them. */
@@ -46,34 +61,52 @@ export class Output {
     if (known >= bytes.length) {
       return 0;
     }
-    const rest = known > 0 ? bytes.subarray(known) : bytes;
-    this.received += rest.length;
-    const end = this.received;
+    let rest = known > 0 ? bytes.subarray(known) : bytes;
+    const left = this.liveFrom - this.received;
+    if (this.old && left > 0 && left < rest.length) {
+      // The end of history lies within this frame.
+      this.pass(rest.subarray(0, left));
+      rest = rest.subarray(left);
+    }
+    this.pass(rest);
+    return 0;
+  }
+
+  /** These offsets are gone. */
+  skip(to: number): void {
+    if (to > this.received) {
+      this.received = to;
+      this.parsed = to;
+      this.setOld(this.received < this.liveFrom);
+    }
+  }
+
+  private pass(bytes: Uint8Array): void {
+    this.received += bytes.length;
+    this.write(bytes, this.received);
+    this.setOld(this.received < this.liveFrom);
+  }
+
+  private write(bytes: Uint8Array, end: number): void {
     const run = this.run;
-    this.screen.write(rest, () => {
+    this.screen.write(bytes, () => {
       // What a reset has overtaken says nothing about the new numbers.
       if (run === this.run && end > this.parsed) {
         this.parsed = end;
         this.acknowledge();
       }
     });
-    this.stillReplaying();
-    return 0;
   }
 
-  /** These offsets are gone. */
-  skip(from: number, to: number): void {
-    if (to < this.received) {
-      return;
+  private setOld(old: boolean): void {
+    if (old !== this.old) {
+      this.old = old;
+      this.screen.history(old);
     }
-    this.screen.say(`${(to - from).toLocaleString("en")} bytes of output are no longer kept.`);
-    this.received = to;
-    this.parsed = to;
-    this.stillReplaying();
   }
 
   private acknowledge(): void {
-    if (this.parsed - this.acknowledged >= ACKNOWLEDGE_BYTES) {
+    if (this.acknowledged >= 0 && this.parsed - this.acknowledged >= ACKNOWLEDGE_BYTES) {
       this.sendAcknowledge();
     } else if (!this.timers.has("acknowledge")) {
       this.timers.after("acknowledge", ACKNOWLEDGE_AFTER, () => this.sendAcknowledge());
@@ -85,29 +118,5 @@ export class Output {
     if (this.parsed > this.acknowledged && this.send(this.parsed)) {
       this.acknowledged = this.parsed;
     }
-  }
-
-  // Nothing marks the end of old output, so it is over when output pauses, or when more came than is ever kept.
-  private stillReplaying(): void {
-    if (this.replayFrom === null) {
-      return;
-    }
-    if (this.received - this.replayFrom > RING_BYTES) {
-      this.timers.cancel("replay");
-      this.live();
-      return;
-    }
-    this.timers.after("replay", REPLAY_QUIET, () => {
-      if (this.parsed < this.received) {
-        this.stillReplaying();
-      } else {
-        this.live();
-      }
-    });
-  }
-
-  private live(): void {
-    this.replayFrom = null;
-    this.screen.live();
   }
 }

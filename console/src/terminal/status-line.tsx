@@ -1,19 +1,24 @@
-// The calm line over a terminal that is not simply there.
-import { Button, Group, Loader, Text } from "@mantine/core";
+// The calm line over a terminal that is not simply there, or that has something to say.
+import { Button, CloseButton, Group, Loader, Text } from "@mantine/core";
 import { useDebouncedValue } from "@mantine/hooks";
 import { Link, useLocation } from "@tanstack/react-router";
-import type { ReactNode } from "react";
+import { type ReactNode, useEffect } from "react";
 import { ActionButton } from "../components/action-button";
+import { clock } from "../domain/time";
 import { describeEnd, type Status } from "./status";
 
 interface Props {
   status: Status;
+  note: { text: string } | null;
+  onNoteRead: () => void;
   stopped: boolean;
   readOnly: boolean;
+  /** Where a new shell would start, if that is known. */
+  directory: string | null;
   onWake: () => void;
-  onNewTerminal: () => void;
-  /** Why there can be no new terminal now. */
-  newRefused: string | null;
+  onRestart: () => void;
+  /** Why there can be no new shell now. */
+  restartRefused: string | null;
 }
 
 interface Line {
@@ -24,35 +29,47 @@ interface Line {
 
 /** What takes less than this is not worth a line. */
 const SHOWN_AFTER = 400;
+const NOTE_FOR = 10_000;
+const BRIEF = ["connecting", "waiting", "waking"];
 
 export function StatusLine(props: Props) {
-  const [settled] = useDebouncedValue(props.status, SHOWN_AFTER);
+  const { status, note, onNoteRead } = props;
+  const [settled] = useDebouncedValue(status, SHOWN_AFTER);
   const location = useLocation();
-  const brief = props.status.is === "connecting" || props.status.is === "waiting";
-  const line = brief && settled.is !== props.status.is ? null : describe(props, location.href);
-  if (!line) {
+  useEffect(() => {
+    if (note) {
+      const timer = setTimeout(onNoteRead, NOTE_FOR);
+      return () => clearTimeout(timer);
+    }
+  }, [note, onNoteRead]);
+  const brief = BRIEF.includes(status.is) && settled.is !== status.is;
+  const line = brief ? null : describe(props, location.href);
+  if (!line && !note) {
     return null;
   }
   return (
-    <Group className="terminal-status" role="status" gap="sm" wrap="nowrap">
-      {line.busy && <Loader size={13} />}
-      <Text size="sm">{line.text}</Text>
-      {line.action}
-    </Group>
+    <div className="terminal-status">
+      {note && (
+        <Group role="status" gap="sm" wrap="nowrap">
+          <Text size="sm">{note.text}</Text>
+          <CloseButton size="xs" aria-label="Close this note" onClick={onNoteRead} />
+        </Group>
+      )}
+      {line && (
+        <Group role="status" gap="sm" wrap="nowrap">
+          {line.busy && <Loader size={13} />}
+          <Text size="sm">{line.text}</Text>
+          {line.action}
+        </Group>
+      )}
+    </div>
   );
 }
 
-function describe(
-  { status, stopped, readOnly, onWake, onNewTerminal, newRefused }: Props,
-  here: string,
-): Line | null {
-  const newTerminal = readOnly ? undefined : (
-    <ActionButton size="compact-xs" refused={newRefused} onClick={onNewTerminal}>
-      New terminal
-    </ActionButton>
-  );
-  const again = (label: string) => (
-    <Button size="compact-xs" onClick={onWake}>
+function describe(props: Props, here: string): Line | null {
+  const { status, stopped, readOnly, onWake } = props;
+  const button = (label: string) => (
+    <Button size="compact-xs" miw="max-content" onClick={onWake}>
       {label}
     </Button>
   );
@@ -66,18 +83,22 @@ function describe(
     case "sleeping":
       return { text: "The machine is going to sleep…", busy: true };
     case "waiting":
-      return { text: "The connection is lost. Trying again…", busy: true, action: again("Try now") };
-    case "asleep":
+      return { text: "The connection is lost. Trying again…", busy: true, action: button("Try now") };
+    case "asleep": {
+      const what = stopped ? "Stopped" : "Asleep";
+      const since = status.since === null ? "" : ` since ${clock(status.since, Date.now())}`;
+      const screen = status.since === null ? "" : " This is the last screen.";
       if (stopped) {
-        return { text: "The machine is stopped. Start it to go on here." };
+        return { text: `${what}${since}.${screen} Start the machine to go on here.` };
       }
       return readOnly
-        ? { text: "The machine is asleep." }
-        : { text: "The machine is asleep; its files are kept. Type, or wake it.", action: again("Wake") };
+        ? { text: `${what}${since}.${screen}` }
+        : { text: `${what}${since}.${screen} Press a key, or wake it.`, action: button("Wake") };
+    }
     case "failed":
-      return { text: status.reason || "The machine could not be woken.", action: again("Try again") };
+      return { text: status.reason || "The machine could not be woken.", action: button("Try again") };
     case "ended":
-      return { text: describeEnd(status.end), action: newTerminal };
+      return { text: describeEnd(status.end), action: restart(props, status.end.by === "lost") };
     case "closed":
       switch (status.why) {
         case "sign-in":
@@ -86,6 +107,7 @@ function describe(
             action: (
               <Button
                 size="compact-xs"
+                miw="max-content"
                 renderRoot={(props) => <Link to="/signin" search={{ to: here }} {...props} />}
               >
                 Sign in
@@ -95,9 +117,26 @@ function describe(
         case "forbidden":
           return { text: "You have no access to this terminal any more." };
         case "gone":
-          return { text: "This terminal is gone.", action: newTerminal };
+          return { text: "This terminal is gone.", action: restart(props, true) };
         case "replaced":
-          return { text: "This terminal is open in another place.", action: again("Use it here") };
+          return { text: "This terminal is open in another place.", action: button("Use it here") };
       }
   }
+}
+
+function restart({ readOnly, directory, restartRefused, onRestart }: Props, lost: boolean): ReactNode {
+  if (readOnly) {
+    return undefined;
+  }
+  const label = !lost ? "Restart" : directory ? `New shell in ${shortened(directory)}` : "New shell";
+  return (
+    <ActionButton size="compact-xs" miw="max-content" refused={restartRefused} onClick={onRestart}>
+      {label}
+    </ActionButton>
+  );
+}
+
+/** The end of a path says most. */
+function shortened(path: string): string {
+  return path.length > 32 ? `…${path.slice(-31)}` : path;
 }

@@ -6,7 +6,8 @@ export type Status =
   | { is: "waking" }
   | { is: "live" }
   | { is: "sleeping" }
-  | { is: "asleep" }
+  /** `since`: when the screen that is shown was kept, Unix ms. */
+  | { is: "asleep"; since: number | null }
   | { is: "waiting"; attempt: number }
   | { is: "failed"; reason: string }
   | { is: "ended"; end: TerminalEnd }
@@ -37,14 +38,36 @@ export function backoff(attempt: number): number {
   return Math.min(200 * 2 ** attempt, 5000);
 }
 
+const SIGNALS: Record<number, string> = {
+  1: "HUP",
+  2: "INT",
+  3: "QUIT",
+  6: "ABRT",
+  9: "KILL",
+  11: "SEGV",
+  15: "TERM",
+};
+
+function describeSignal(signal: number): string {
+  const name = SIGNALS[signal];
+  return name ? `${signal} (${name})` : String(signal);
+}
+
 /** How a shell ended, for people. */
 export function describeEnd(end: TerminalEnd): string {
   switch (end.by) {
     case "exit":
       return `The shell exited with code ${end.code}.`;
     case "signal":
-      return `The shell was ended by signal ${end.signal}.`;
+      return `The shell was ended by signal ${describeSignal(end.signal)}.`;
     case "lost":
-      return "The shell went with the machine's memory when it slept. Files are still there.";
+      return "The machine slept without keeping its memory, so this shell is gone. Files are still there.";
   }
+}
+
+/** Bytes for people: `812 bytes`, `64 KiB`, `1.5 MiB`. */
+export function describeBytes(bytes: number): string {
+  if (bytes < 1024) return `${bytes} ${bytes === 1 ? "byte" : "bytes"}`;
+  if (bytes < 1024 * 1024) return `${Math.round(bytes / 1024)} KiB`;
+  return `${(bytes / 1024 / 1024).toFixed(1)} MiB`;
 }

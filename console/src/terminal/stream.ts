@@ -1,64 +1,79 @@
-// One terminal's connection: attaches, resumes by offset, numbers input, acknowledges what was parsed, and comes back
-// after drops. No DOM: the emulator is behind `Screen`, the network behind `Socket`.
+// One terminal's stream: attaches, resumes by offset, draws snapshots and kept screens, numbers input, acknowledges what
+// was parsed, and comes back after drops. No DOM: the emulator is behind `Screen`, the network behind `Socket`.
+import { Assembly } from "./assembly";
+import { Connection, type Socket } from "./connection";
+import { decode } from "./decode";
 import * as frames from "./frames";
 import { InputQueue } from "./input";
+import { KeptScreen } from "./kept";
 import { Output } from "./output";
-import type { Screen } from "./screen";
-import { backoff, CLOSE_ASLEEP, refusal, type Status } from "./status";
+import type { Screen, Size } from "./screen";
+import { backoff, CLOSE_ASLEEP, describeBytes, refusal, type Status } from "./status";
 import { Timers } from "./timers";
+import { WindowSize } from "./window-size";
 
-/** The part of a WebSocket that is used. */
-export interface Socket {
-  send(data: Uint8Array<ArrayBuffer> | string): void;
-  close(code?: number): void;
-  onopen: (() => void) | null;
-  onmessage: ((data: ArrayBuffer | string) => void) | null;
-  onclose: ((code: number) => void) | null;
+/** What the page is told. */
+export interface StreamEvents {
+  status(status: Status): void;
+  /** Something that people should know and that passes. */
+  note(text: string): void;
+  /** The terminal's size, and whether it is ours. */
+  size(size: Size, owner: boolean): void;
+  people(people: readonly frames.Person[]): void;
 }
 
 export interface StreamOptions {
   connect(wake: boolean): Socket;
   screen: Screen;
   key: string;
-  size: { columns: number; rows: number };
+  size: Size;
   /** Whether the first connection may wake the machine. */
   wake: boolean;
-  /** Whether the shell is new, so that its first output is no replay. */
-  fresh: boolean;
+  /** Whether the shell is new and goes on below what the screen shows of another one. */
+  below: boolean;
   visible(): boolean;
-  onStatus(status: Status): void;
+  on: StreamEvents;
 }
 
-const RESIZE_AFTER = 50;
-const PING_EVERY = 20_000;
-const DEAD_AFTER = 45_000;
 const STEADY_AFTER = 3000;
 const ATTACH_ANYWAY = 1000;
 
 export class TerminalStream {
-  private socket: Socket | null = null;
   private status: Status = { is: "connecting" };
+  private readonly timers = new Timers();
   private readonly input = new InputQueue();
   private readonly output: Output;
-  private readonly timers = new Timers();
+  private readonly connection: Connection;
   private epoch: number | null = null;
   /** Whether what is on the screen can be continued from where it stopped. */
   private resumable = false;
   private attached = false;
-  private lastInputAcknowledge = -1;
+  private below: boolean;
+  private snapshot: Assembly<frames.SnapshotHead> | null = null;
+  /** What `ready` said that announced the snapshot. */
+  private announced: frames.Ready | null = null;
+  private readonly kept = new KeptScreen();
+  private readonly size: WindowSize;
   private attempt = 0;
+  /** Whether the next connection wakes the machine. */
   private wakeNext: boolean;
-  private fresh: boolean;
-  private size: { columns: number; rows: number };
-  private sizeIsOurs = true;
-  private lastMessage = 0;
+  /** Whether this one did. */
+  private waked = false;
   private disposed = false;
 
   constructor(private readonly options: StreamOptions) {
     this.wakeNext = options.wake;
-    this.fresh = options.fresh;
-    this.size = options.size;
-    this.output = new Output(options.screen, this.timers, (offset) => this.sendAcknowledge(offset));
+    this.below = options.below;
+    const { screen, on } = options;
+    const send = (size: Size) => this.sendSize(size);
+    this.size = new WindowSize(options.size, screen, this.timers, send, on.size);
+    this.output = new Output(screen, this.timers, (offset) => this.sendAcknowledge(offset));
+    this.connection = new Connection(options.connect, this.timers, {
+      // The object says `connected` when an agent can hear us, mostly at once; do not rely on it for ever.
+      opened: () => this.timers.after("attach", ATTACH_ANYWAY, () => this.sendAttach()),
+      received: (message) => this.receive(message),
+      closed: (code) => this.closed(code),
+    });
   }
 
   start(): void {
@@ -67,8 +82,13 @@ export class TerminalStream {
 
   dispose(): void {
     this.disposed = true;
-    this.drop();
+    this.connection.close();
     this.timers.clear();
+  }
+
+  /** The shell's last known working directory. */
+  get directory(): string | null {
+    return this.kept.directory;
   }
 
   /** Connects, and wakes the machine when it sleeps. */
@@ -84,88 +104,67 @@ export class TerminalStream {
     if (this.status.is === "waiting" || this.status.is === "asleep") {
       this.attempt = 0;
       this.connect();
-    } else if (this.socket && this.attached) {
-      this.socket.send("ping");
+    } else if (this.connection.exists) {
+      this.connection.probe();
     }
   }
 
-  /** What a person typed or pasted. */
+  /** What a person typed or pasted. Kept until it is applied; wakes a machine that sleeps. */
   type(bytes: Uint8Array): void {
     if (this.status.is === "ended" || this.status.is === "closed" || bytes.length === 0) {
       return;
     }
     const numbered = this.input.push(bytes);
     if (!numbered) {
-      this.options.screen.say("Too much input is waiting; this was not taken.");
+      this.options.on.note("Too much input is waiting; this was not taken.");
       return;
     }
-    if (!this.sizeIsOurs) {
-      // Whoever types owns the size: the agent has just gone back to ours.
-      this.sizeIsOurs = true;
-      this.options.screen.resize(this.size.columns, this.size.rows);
-    }
+    this.claim();
     if (this.attached) {
       for (const piece of numbered) {
-        this.socket?.send(frames.encodeInput(piece.number, piece.bytes));
+        this.connection.send(frames.encodeInput(piece.number, piece.bytes));
       }
     } else if (this.status.is === "asleep") {
       this.wake();
     }
   }
 
+  /** What the emulator reports of the mouse and the focus: of use now, to the shell whose window this is, or never. */
+  report(bytes: Uint8Array): void {
+    if (this.attached && this.size.owner) {
+      this.type(bytes);
+    }
+  }
+
+  /** Our window has another size now. The terminal gets it if it is ours. */
   resize(columns: number, rows: number): void {
-    this.size = { columns, rows };
-    this.sizeIsOurs = true;
-    this.timers.after("resize", RESIZE_AFTER, () => {
-      if (this.attached) {
-        this.socket?.send(frames.encodeResize(this.size.columns, this.size.rows));
-      }
-    });
+    this.size.resize({ columns, rows });
+  }
+
+  /** Somebody uses this window: the terminal gets its size. */
+  claim(): void {
+    if (this.attached) {
+      this.size.claim();
+    }
   }
 
   private connect(): void {
     if (this.disposed) {
       return;
     }
-    this.drop();
-    this.timers.cancel("connect");
-    const socket = this.options.connect(this.wakeNext);
-    this.socket = socket;
-    this.set({ is: this.wakeNext && this.status.is === "asleep" ? "waking" : "connecting" });
-    this.wakeNext = false;
-    this.lastMessage = Date.now();
-    socket.onopen = () => {
-      // The object says `connected` when an agent can hear us, mostly at once; do not rely on it for ever.
-      this.timers.after("attach", ATTACH_ANYWAY, () => this.sendAttach());
-      this.ping();
-      this.timers.after("dead", DEAD_AFTER, () => this.checkAlive());
-    };
-    socket.onmessage = (data) => {
-      this.lastMessage = Date.now();
-      if (typeof data !== "string") {
-        this.receive(data);
-      }
-    };
-    socket.onclose = (code) => this.closed(code);
-  }
-
-  private drop(): void {
-    const socket = this.socket;
-    this.socket = null;
     this.detached();
-    this.timers.cancel("ping");
-    this.timers.cancel("dead");
+    this.timers.cancel("connect");
     this.timers.cancel("steady");
-    if (socket) {
-      socket.onopen = null;
-      socket.onmessage = null;
-      socket.onclose = null;
-      socket.close(1000);
-    }
+    this.kept.interrupted();
+    this.waked = this.wakeNext;
+    this.wakeNext = false;
+    this.connection.open(this.waked);
+    this.set({ is: this.waked && this.status.is === "asleep" ? "waking" : "connecting" });
   }
 
   private closed(code: number): void {
-    this.drop();
+    this.detached();
+    this.timers.cancel("steady");
     if (this.status.is === "ended" || this.status.is === "failed") {
       return;
     }
@@ -173,7 +172,7 @@ export class TerminalStream {
     if (why) {
       this.set({ is: "closed", why });
     } else if (code === CLOSE_ASLEEP) {
-      this.set({ is: "asleep" });
+      this.asleep();
     } else {
       this.retry();
     }
@@ -188,40 +187,49 @@ export class TerminalStream {
     }
   }
 
-  private ping(): void {
-    this.timers.after("ping", PING_EVERY, () => {
-      this.socket?.send("ping");
-      this.ping();
-    });
-  }
-
-  private checkAlive(): void {
-    const left = DEAD_AFTER - (Date.now() - this.lastMessage);
-    if (!this.socket) {
-      return;
-    }
-    if (left > 0) {
-      this.timers.after("dead", left, () => this.checkAlive());
-    } else {
-      this.closed(1006);
-    }
+  // There is no agent to talk to now: `connected` says when there is one again.
+  private detached(): void {
+    this.attached = false;
+    this.snapshot = null;
+    this.timers.cancel("attach");
   }
 
   private sendAttach(): void {
-    const { columns, rows } = this.size;
-    const attach: frames.Attach = { columns, rows, key: this.options.key };
+    const { columns, rows } = this.size.ours;
+    // Below another shell's text, a snapshot would not do: it stands for the whole screen.
+    const follow = this.below && !this.resumable ? "bytes" : "screen";
+    const attach: frames.Attach = { columns, rows, key: this.options.key, follow };
     if (this.epoch !== null && this.resumable) {
       attach.epoch = this.epoch;
       attach.offset = this.output.received;
     }
     this.timers.cancel("attach");
-    this.socket?.send(frames.encodeAttach(attach));
+    this.connection.send(frames.encodeAttach(attach));
+  }
+
+  private sendSize({ columns, rows }: Size): void {
+    if (this.attached) {
+      this.connection.send(frames.encodeResize(columns, rows));
+    }
+  }
+
+  private sendAcknowledge(offset: number): boolean {
+    if (this.attached) {
+      this.connection.send(frames.encodeAcknowledge(offset));
+    }
+    return this.attached;
+  }
+
+  private sendPending(): void {
+    for (const { number, bytes } of this.input.pending()) {
+      this.connection.send(frames.encodeInput(number, bytes));
+    }
   }
 
   private receive(data: ArrayBuffer): void {
     let frame: frames.Received;
     try {
-      frame = frames.decode(data);
+      frame = decode(data);
     } catch (error) {
       this.startOver(`An unreadable message arrived (${String(error)}).`);
       return;
@@ -230,94 +238,169 @@ export class TerminalStream {
       case "ready":
         this.ready(frame.ready);
         break;
+      case "snapshot-part":
+        this.snapshotPart(frame.position, frame.bytes);
+        break;
       case "output":
         this.received(frame.offset, frame.bytes);
         break;
       case "input-acknowledge":
-        this.inputAcknowledged(frame.number);
+        if (this.input.acknowledge(frame.number)) {
+          this.sendPending();
+        }
         break;
       case "truncated":
-        this.output.skip(frame.from, frame.to);
+        this.truncated(frame.from, frame.to);
         break;
       case "end":
-        this.set({ is: "ended", end: frame.end });
+        this.ended(frame.end);
         break;
       case "size":
-        this.foreignSize(frame.columns, frame.rows);
+        this.size.is(frame, frame.owner);
         break;
       case "notice":
         this.noticed(frame.notice);
+        break;
+      case "kept":
+        this.showKept(this.kept.announce(frame.head));
+        break;
+      case "kept-part":
+        this.showKept(this.kept.take(frame.position, frame.bytes));
         break;
     }
   }
 
   private ready(ready: frames.Ready): void {
+    this.snapshot = ready.snapshot && new Assembly(ready.snapshot);
+    this.announced = ready;
+    if (this.snapshot) {
+      // Nothing changes until it is there: what is shown stays, and is still what the next attach goes on from.
+      this.snapshotArrived(this.snapshot, ready);
+      return;
+    }
     const otherShell = this.epoch !== null && this.epoch !== ready.epoch;
-    if (!ready.reset && (otherShell || ready.offset !== this.output.received)) {
+    // Output may come twice after we attached twice, but never with a hole.
+    if (!ready.reset && (otherShell || ready.offset > this.output.received)) {
       this.startOver("The output does not continue where it stopped.");
       return;
     }
     if (ready.reset) {
-      // A shell that is new has nothing to repeat: its first queries are meant for us.
-      this.output.reset(ready.offset, !this.fresh);
-      this.resumable = true;
+      this.clear();
+      this.output.start(ready.offset);
     }
-    if (otherShell) {
-      const dropped = this.input.restart(ready.input);
-      if (dropped > 0) {
-        this.options.screen.say(
-          `This is another shell: ${dropped} bytes typed for the last one were not sent.`,
-        );
-      }
+    this.follow(ready);
+  }
+
+  private snapshotPart(position: number, bytes: Uint8Array): void {
+    const { snapshot, announced } = this;
+    if (!snapshot || !announced || !snapshot.take(position, bytes)) {
+      this.startOver("A part of the screen is missing.");
+      return;
     }
-    this.fresh = false;
-    this.epoch = ready.epoch;
+    this.snapshotArrived(snapshot, announced);
+  }
+
+  private snapshotArrived(snapshot: Assembly<frames.SnapshotHead>, ready: frames.Ready): void {
+    if (!snapshot.complete) {
+      return;
+    }
+    this.snapshot = null;
+    this.clear();
+    // It was rendered at the terminal's size, so that size comes first.
+    this.options.screen.resize(ready.columns, ready.rows);
+    this.output.startWith(ready.offset, snapshot.bytes);
+    if (snapshot.head.dropped_lines > 0) {
+      this.options.on.note(
+        `The oldest ${snapshot.head.dropped_lines.toLocaleString("en")} lines are not shown.`,
+      );
+    }
+    this.follow(ready);
+  }
+
+  /** What the screen shows goes on from here, in step with the agent. */
+  private follow(ready: frames.Ready): void {
+    const firstBelow = this.below && !this.resumable;
+    this.belongsTo(ready.epoch, ready.input);
+    this.resumable = true;
     this.attached = true;
+    this.output.liveAt(ready.live);
     // Only a connection that lasts earns quick retries again.
     this.timers.after("steady", STEADY_AFTER, () => {
       this.attempt = 0;
     });
-    this.lastInputAcknowledge = ready.input;
     this.input.acknowledge(ready.input);
-    this.foreignSize(ready.columns, ready.rows);
+    this.size.is(ready, ready.owner);
     this.set({ is: "live" });
     this.sendPending();
+    if (firstBelow) {
+      // From here on a snapshot may stand for what is missed.
+      this.below = false;
+      this.sendAttach();
+    }
+  }
+
+  private clear(): void {
+    if (this.below && !this.resumable) {
+      this.options.screen.resetBelow();
+    } else {
+      this.options.screen.reset();
+    }
+  }
+
+  /** The screen is of this shell now; what was typed for another one is dropped, and that is said. */
+  private belongsTo(epoch: number, applied: number): void {
+    if (this.epoch !== null && this.epoch !== epoch) {
+      this.dropInput("it is another one now", applied);
+    }
+    this.epoch = epoch;
+  }
+
+  private dropInput(why: string, applied: number): void {
+    const dropped = this.input.restart(applied);
+    if (dropped > 0) {
+      this.options.on.note(`Typed input (${describeBytes(dropped)}) did not reach the shell: ${why}.`);
+    }
   }
 
   private received(offset: number, bytes: Uint8Array): void {
-    const missing = this.output.take(offset, bytes);
+    const missing = this.snapshot ? 1 : this.output.take(offset, bytes);
     if (missing > 0) {
-      this.startOver(`${missing} bytes of output are missing.`);
+      this.startOver(this.snapshot ? "A part of the screen is missing." : "A part of the output is missing.");
     }
   }
 
-  private sendAcknowledge(offset: number): boolean {
-    if (!this.attached) {
-      return false;
+  private truncated(from: number, to: number): void {
+    if (to <= from) {
+      return;
     }
-    this.socket?.send(frames.encodeAcknowledge(offset));
-    return true;
-  }
-
-  private inputAcknowledged(number: number): void {
-    const again = number === this.lastInputAcknowledge;
-    this.lastInputAcknowledge = number;
-    this.input.acknowledge(number);
-    if (again) {
-      // The agent repeats itself when a number was skipped on the way: send again what it lacks.
-      this.sendPending();
+    this.options.on.note(`${describeBytes(to - from)} of output in between are not shown.`);
+    // A snapshot stands for what is gone; without one, output goes on behind the hole.
+    if (!this.snapshot) {
+      this.output.skip(to);
     }
   }
 
-  private sendPending(): void {
-    for (const { number, bytes } of this.input.pending()) {
-      this.socket?.send(frames.encodeInput(number, bytes));
-    }
+  private ended(end: Extract<Status, { is: "ended" }>["end"]): void {
+    this.dropInput("it has ended", 0);
+    this.set({ is: "ended", end });
   }
 
-  private foreignSize(columns: number, rows: number): void {
-    this.sizeIsOurs = columns === this.size.columns && rows === this.size.rows;
-    this.options.screen.resize(columns, rows);
+  private showKept(screen: Assembly<frames.KeptHead> | null): void {
+    if (!screen || this.attached) {
+      return;
+    }
+    const { head } = screen;
+    if (!this.resumable || this.epoch !== head.epoch || this.output.received < head.offset) {
+      this.clear();
+      this.options.screen.resize(head.columns, head.rows);
+      this.options.on.size(head, true);
+      this.belongsTo(head.epoch, 0);
+      this.resumable = true;
+      this.output.startWith(head.offset, screen.bytes);
+    }
+    if (this.status.is === "asleep") {
+      this.set({ is: "asleep", since: head.at_ms });
+    }
   }
 
   private noticed(notice: frames.Notice): void {
@@ -328,16 +411,18 @@ export class TerminalStream {
         break;
       case "connected":
         // Also when we were attached: the agent's socket is a new one, and knows nothing of us.
-        this.attached = false;
+        this.detached();
         this.sendAttach();
         this.set({ is: "connecting" });
         break;
       case "asleep":
-        this.detached();
-        this.set({ is: "asleep" });
+        this.asleep();
         break;
       case "sleeping":
         this.set({ is: "sleeping" });
+        break;
+      case "people":
+        this.options.on.people(notice.people);
         break;
       case "failed":
         this.detached();
@@ -346,16 +431,20 @@ export class TerminalStream {
     }
   }
 
-  // There is no agent to talk to now: `connected` says when there is one again.
-  private detached(): void {
-    this.attached = false;
-    this.timers.cancel("attach");
+  private asleep(): void {
+    this.detached();
+    this.set({ is: "asleep", since: this.kept.at });
+    // What was typed on the way here wakes it, like what is typed now; once, for it may be refused.
+    if (this.input.pending().length > 0 && !this.waked) {
+      this.wake();
+    }
   }
 
   private startOver(why: string): void {
-    this.options.screen.say(`${why} Loading it again.`);
+    this.options.on.note(`${why} Loading it again.`);
     this.resumable = false;
-    this.drop();
+    this.detached();
+    this.connection.close();
     this.retry();
   }
 
@@ -364,6 +453,6 @@ export class TerminalStream {
       return;
     }
     this.status = status;
-    this.options.onStatus(status);
+    this.options.on.status(status);
   }
 }

@@ -1,187 +1,254 @@
-// One terminal on the page: emulator, connection, status line and search.
+// One terminal on the page: the emulator, what is said over it, and what is asked because of it.
 import { useComputedColorScheme } from "@mantine/core";
-import { useEffect, useRef, useState } from "react";
+import { type Ref, useEffect, useImperativeHandle, useRef, useState } from "react";
 import "@xterm/xterm/css/xterm.css";
-import { streamUrl } from "../api/terminals";
-import { browserSocket } from "./browser-socket";
-import { Emulator } from "./emulator";
+import type { Terminal } from "../api/schema";
+import { ContextMenu, type Place } from "./context-menu";
+import type { Person } from "./frames";
+import { KeyRow } from "./key-row";
+import type { Command } from "./keys";
+import { webAddress } from "./links";
+import { type PhoneKey, sequenceOf, withControl } from "./phone-keys";
+import { type Question, Questions } from "./questions";
 import { SearchBar } from "./search-bar";
+import type { TerminalSettings } from "./settings";
 import type { Status } from "./status";
 import { StatusLine } from "./status-line";
-import { TerminalStream } from "./stream";
-import { DARK, LIGHT } from "./themes";
+import { themeOf } from "./themes";
+import { useTerminal } from "./use-terminal";
+
+/** What others on the page may ask of a terminal. */
+export interface TerminalHandle {
+  focus(): void;
+  search(): void;
+  download(): void;
+}
 
 interface Props {
+  ref: Ref<TerminalHandle>;
   org: string;
   machine: string;
-  terminal: { id: string; name: string };
-  visible: boolean;
-  /** Whether its shell has never been attached to. */
+  terminal: Pick<Terminal, "id" | "name">;
+  /** The pane it is in; `null` while it is behind another one. */
+  pane: number | null;
+  /** Whether it is the one that has the keyboard. */
+  active: boolean;
   fresh: boolean;
   readOnly: boolean;
   /** The machine's state, to come back when it wakes for another reason. */
   state: string;
-  fontSize: number;
-  searching: boolean;
-  onSearching: (searching: boolean) => void;
+  settings: TerminalSettings;
+  onCommand: (command: Command) => void;
+  onUsed: () => void;
+  onPeople: (people: readonly Person[]) => void;
   /** Something happened that the records of the terminal and the machine say more about. */
   onChange: () => void;
-  onNewTerminal: () => void;
-  /** Why there can be no new terminal now. */
-  newRefused: string | null;
+  /** Another shell in place of this one, in a directory if one is known. */
+  onRestart: (directory: string | null) => void;
+  /** Why there can be no new shell now. */
+  restartRefused: string | null;
 }
 
-function randomKey(): string {
-  return [...crypto.getRandomValues(new Uint8Array(16))]
-    .map((byte) => byte.toString(16).padStart(2, "0"))
-    .join("");
-}
+const utf8 = new TextEncoder();
+const text = new TextDecoder();
 
 export function TerminalView(props: Props) {
-  const { org, machine, terminal, visible, fresh, readOnly, state, fontSize, searching, onSearching } = props;
+  const { org, machine, terminal, pane, active, fresh, readOnly, state, settings } = props;
+  const visible = pane !== null;
   const dark = useComputedColorScheme("light") === "dark";
   const element = useRef<HTMLDivElement>(null);
-  const parts = useRef<{ emulator: Emulator; stream: TerminalStream } | null>(null);
   const [status, setStatus] = useState<Status>({ is: "connecting" });
-  const [emulator, setEmulator] = useState<Emulator | null>(null);
+  const [note, setNote] = useState<{ text: string } | null>(null);
+  const [question, setQuestion] = useState<Question | null>(null);
+  const [menu, setMenu] = useState<Place | null>(null);
+  const [searching, setSearching] = useState(false);
+  const [control, setControl] = useState(false);
+  /** What was answered to the first program that filled the clipboard. */
+  const clipboardAnswer = useRef<boolean | null>(null);
 
-  // What the long-lived objects below need of the last drawing.
-  const latest = useRef({ ...props, dark, status });
-  latest.current = { ...props, dark, status };
+  const fillClipboard = (copied: string) =>
+    navigator.clipboard.writeText(copied).catch(() => {
+      setNote({ text: "The browser did not let the program fill the clipboard." });
+    });
 
-  useEffect(() => {
-    if (!element.current) {
-      return;
-    }
-    const container = element.current;
-    const emulator = new Emulator({
-      element: container,
-      theme: latest.current.dark ? DARK : LIGHT,
-      fontSize: latest.current.fontSize,
-      readOnly,
-      onInput: (bytes) => {
+  const { emulator, stream, foreign } = useTerminal(element, {
+    org,
+    machine,
+    terminal: terminal.id,
+    fresh,
+    state,
+    readOnly,
+    visible,
+    settings,
+    dark,
+    events: {
+      input: (bytes) => {
+        if (control) {
+          setControl(false);
+        }
         // A stopped machine is started on purpose only, not by a key.
-        if (!(latest.current.status.is === "asleep" && latest.current.state === "stopped")) {
-          stream.type(bytes);
+        if (!(status.is === "asleep" && state === "stopped")) {
+          stream?.type(control ? utf8.encode(withControl(text.decode(bytes))) : bytes);
         }
       },
-      onSearch: () => latest.current.onSearching(true),
-    });
-    const fit = () => {
-      const size = readOnly ? null : emulator.fittingSize();
-      if (size && (size.columns !== emulator.terminal.cols || size.rows !== emulator.terminal.rows)) {
-        emulator.resize(size.columns, size.rows);
-        stream.resize(size.columns, size.rows);
-      }
-    };
-    const size = (readOnly ? null : emulator.fittingSize()) ?? { columns: 80, rows: 24 };
-    emulator.resize(size.columns, size.rows);
-    const stream = new TerminalStream({
-      connect: (wake) => browserSocket(streamUrl(org, machine, terminal.id, wake)),
-      screen: emulator,
-      key: randomKey(),
-      size,
-      wake: latest.current.state !== "stopped",
-      fresh: latest.current.fresh,
-      visible: () => document.visibilityState === "visible",
-      onStatus: (status) => {
-        setStatus(status);
-        if (status.is !== "connecting") {
-          latest.current.onChange();
+      command: (command) => {
+        switch (command.is) {
+          case "search":
+            setSearching(true);
+            break;
+          case "copy":
+            void emulator?.copy().catch(() => setNote({ text: "The browser did not let this be copied." }));
+            break;
+          default:
+            props.onCommand(command);
         }
       },
-    });
-    parts.current = { emulator, stream };
-    setEmulator(emulator);
-    stream.start();
-
-    const observer = new ResizeObserver(fit);
-    observer.observe(container);
-    const nudge = () => {
-      if (document.visibilityState === "visible") {
-        stream.nudge();
+      link: (address) => {
+        const url = webAddress(address);
+        if (url) {
+          setQuestion({ is: "link", url });
+        } else {
+          setNote({ text: "Only addresses of the web are opened from here." });
+        }
+      },
+      clipboard: (copied) => {
+        if (clipboardAnswer.current) {
+          void fillClipboard(copied);
+        } else if (clipboardAnswer.current === null) {
+          // Another question is not pushed aside.
+          setQuestion((open) => (open && open.is !== "clipboard" ? open : { is: "clipboard", text: copied }));
+        }
+      },
+      pasteQuestion: (pasted, lines) => setQuestion({ is: "paste", text: pasted, lines }),
+    },
+    onUsed: props.onUsed,
+    onStatus: (next) => {
+      setStatus(next);
+      if (next.is !== "connecting") {
+        props.onChange();
       }
-    };
-    document.addEventListener("visibilitychange", nudge);
-    window.addEventListener("online", nudge);
-    return () => {
-      observer.disconnect();
-      document.removeEventListener("visibilitychange", nudge);
-      window.removeEventListener("online", nudge);
-      stream.dispose();
-      emulator.dispose();
-      parts.current = null;
-      setEmulator(null);
-    };
-  }, [org, machine, terminal.id, readOnly]);
+    },
+    onNote: (said) => setNote({ text: said }),
+    onPeople: props.onPeople,
+  });
+
+  const focus = () => emulator?.terminal.focus();
+  const download = () => emulator && save(emulator.transcript(), `${machine}-${terminal.name}`);
+  useImperativeHandle(props.ref, () => ({ focus, search: () => setSearching(true), download }));
 
   useEffect(() => {
-    if (emulator) {
-      emulator.setVisible(visible);
-      if (visible && !readOnly) {
-        emulator.terminal.focus();
+    if (emulator && active && !readOnly) {
+      emulator.terminal.focus();
+    }
+  }, [emulator, active, readOnly]);
+
+  const answer = (asked: Question, yes: boolean) => {
+    setQuestion(null);
+    if (asked.is === "clipboard") {
+      clipboardAnswer.current = yes;
+      if (yes) {
+        void fillClipboard(asked.text);
       }
+    } else if (asked.is === "paste" && yes) {
+      emulator?.terminal.paste(asked.text);
     }
-  }, [emulator, visible, readOnly]);
+    focus();
+  };
 
-  useEffect(() => {
-    if (emulator) {
-      emulator.terminal.options.theme = dark ? DARK : LIGHT;
+  const paste = async () => {
+    try {
+      const pasted = await navigator.clipboard.readText();
+      emulator?.paste(pasted);
+      focus();
+    } catch {
+      setNote({ text: "The browser does not let this page read the clipboard. Press Ctrl+Shift+V instead." });
     }
-  }, [emulator, dark]);
+  };
 
-  useEffect(() => {
-    if (!emulator) {
-      return;
-    }
-    emulator.terminal.options.fontSize = fontSize;
-    const size = readOnly ? null : emulator.fittingSize();
-    if (size) {
-      emulator.resize(size.columns, size.rows);
-      parts.current?.stream.resize(size.columns, size.rows);
-    }
-  }, [emulator, fontSize, readOnly]);
+  const press = (key: PhoneKey) => {
+    emulator?.terminal.input(sequenceOf(key, emulator.terminal.modes.applicationCursorKeysMode));
+  };
 
-  // Somebody else woke the machine, or it was started: come back without asking for a wake.
-  useEffect(() => {
-    if (state === "running") {
-      parts.current?.stream.nudge();
-    }
-  }, [state]);
-
-  const focus = () => parts.current?.emulator.terminal.focus();
   return (
     <div
       className="terminal"
-      style={{ background: (dark ? DARK : LIGHT).background }}
+      style={{ background: themeOf(settings.theme, dark).background }}
       role="tabpanel"
       aria-label={terminal.name}
       hidden={!visible}
       data-terminal={terminal.id}
       data-status={status.is}
-      data-fresh={fresh || undefined}
+      data-pane={pane ?? undefined}
+      data-active={active || undefined}
+      data-foreign={foreign ? true : undefined}
     >
       {searching && emulator && (
         <SearchBar
           emulator={emulator}
           onClose={() => {
-            onSearching(false);
+            setSearching(false);
             focus();
           }}
         />
       )}
-      <div ref={element} className="terminal-screen" />
+      {/* biome-ignore lint/a11y/noStaticElementInteractions: the menu's entries have keys of their own */}
+      <div
+        ref={element}
+        className="terminal-screen"
+        onContextMenu={(event) => {
+          event.preventDefault();
+          // A program that takes the mouse takes this button too; Shift gets the menu all the same.
+          if (event.shiftKey || emulator?.terminal.modes.mouseTrackingMode === "none") {
+            setMenu({ x: event.clientX, y: event.clientY });
+          }
+        }}
+      />
+      {foreign && status.is === "live" && !readOnly && (
+        <div className="terminal-size" role="status">
+          {foreign.columns}×{foreign.rows}, sized by another window. Click or type to use your size.
+        </div>
+      )}
       <StatusLine
         status={status}
+        note={note}
+        onNoteRead={() => setNote(null)}
         stopped={state === "stopped"}
         readOnly={readOnly}
+        directory={stream?.directory ?? null}
         onWake={() => {
-          parts.current?.stream.wake();
+          stream?.wake();
           focus();
         }}
-        onNewTerminal={props.onNewTerminal}
-        newRefused={props.newRefused}
+        onRestart={() => props.onRestart(stream?.directory ?? null)}
+        restartRefused={props.restartRefused}
+      />
+      {!readOnly && <KeyRow control={control} onControl={() => setControl((on) => !on)} onKey={press} />}
+      <ContextMenu
+        place={menu}
+        hasSelection={emulator?.terminal.hasSelection() ?? false}
+        readOnly={readOnly}
+        onCopy={() => void emulator?.copy().then(focus)}
+        onPaste={() => void paste()}
+        onSelectAll={() => emulator?.terminal.selectAll()}
+        onSearch={() => setSearching(true)}
+        onDownload={download}
+        onClose={() => setMenu(null)}
+      />
+      <Questions
+        question={question}
+        onYes={(asked) => answer(asked, true)}
+        onNo={(asked) => answer(asked, false)}
       />
     </div>
   );
+}
+
+/** Gives a text to the browser to keep as a file. */
+function save(content: string, name: string): void {
+  const url = URL.createObjectURL(new Blob([content], { type: "text/plain;charset=utf-8" }));
+  const link = document.createElement("a");
+  link.href = url;
+  link.download = `${name.replace(/[^\w.-]+/g, "-")}.txt`;
+  link.click();
+  URL.revokeObjectURL(url);
 }

@@ -7,7 +7,15 @@ const FILES = import.meta.glob<string>("../../../../docs/user/*.md", {
 });
 
 /** The order of reading. Files that are not named here come after these. */
-const ORDER = ["overview", "quickstart", "working-with-snapvm", "machines", "services", "http-api"];
+const ORDER = [
+  "overview",
+  "quickstart",
+  "terminals",
+  "working-with-snapvm",
+  "machines",
+  "services",
+  "http-api",
+];
 
 export interface DocsPage {
   id: string;

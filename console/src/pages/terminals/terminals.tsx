@@ -1,23 +1,30 @@
-// The terminals of a machine: one tab each. Those that were looked at stay connected behind the others.
-import { ActionIcon, Group } from "@mantine/core";
-import { useLocalStorage } from "@mantine/hooks";
-import { IconPlus, IconSearch, IconTextDecrease, IconTextIncrease, IconX } from "@tabler/icons-react";
+// The terminals of a machine: one tab each, one or two of them in view. Those that were looked at stay connected behind
+// the others.
+import { useLocalStorage, useMediaQuery } from "@mantine/hooks";
+import { IconPlus } from "@tabler/icons-react";
 import { useQuery, useQueryClient } from "@tanstack/react-query";
-import { useNavigate, useSearch } from "@tanstack/react-router";
-import { useState } from "react";
+import { useNavigate, useRouter, useSearch } from "@tanstack/react-router";
+import { useEffect, useRef, useState } from "react";
 import { machineQuery } from "../../api/machines";
 import type { Machine, Terminal } from "../../api/schema";
 import { terminalsQuery, useCloseTerminal, useCreateTerminal } from "../../api/terminals";
-import { ActionButton, ActionIconButton } from "../../components/action-button";
+import { ActionButton } from "../../components/action-button";
 import { ConfirmDialog } from "../../components/confirm-dialog";
 import { Empty, LoadError, Loading } from "../../components/page";
 import { notifyProblem } from "../../components/problem";
 import { refuseRole } from "../../domain/roles";
-import { TerminalView } from "../../terminal/view";
+import type { Person } from "../../terminal/frames";
+import type { Command } from "../../terminal/keys";
+import { useTerminalSettings } from "../../terminal/settings";
+import { type TerminalHandle, TerminalView } from "../../terminal/view";
 import { useOrg } from "../orgs/use-org";
-import { useTerminalTabs } from "./use-tabs";
+import { TerminalBar } from "./bar";
+import { choose, living, readSplit, replaced, type Split } from "./split";
+import { type Tab, useTerminalTabs } from "./use-tabs";
 
-const FONT = { least: 9, most: 24, usual: 13 };
+/** Two panes have no room on anything narrower. */
+const WIDE = "(min-width: 48.0625em)";
+const NOBODY: readonly Person[] = [];
 
 export function Terminals({ machine, active }: { machine: Machine; active: boolean }) {
   const { org, name, state } = machine;
@@ -25,49 +32,145 @@ export function Terminals({ machine, active }: { machine: Machine; active: boole
   const { data: terminals, error, refetch } = useQuery(terminalsQuery(org, name));
   const client = useQueryClient();
   const navigate = useNavigate();
+  const router = useRouter();
   const { terminal: inUrl } = useSearch({ strict: false });
-  const [fontSize, setFontSize] = useLocalStorage({
-    key: "snapvm.terminal-font-size",
-    defaultValue: FONT.usual,
+  const look = useTerminalSettings();
+  const [stored, setSplit] = useLocalStorage<Split | null>({
+    key: `snapvm.split.${machine.id}`,
+    defaultValue: null,
     getInitialValueInEffect: false,
+    deserialize: readSplit,
   });
-  const [searching, setSearching] = useState(false);
+  const wide = useMediaQuery(WIDE, true, { getInitialValueInEffect: false });
+  const [helping, setHelping] = useState(false);
   const [closing, setClosing] = useState<Terminal | null>(null);
+  const [people, setPeople] = useState<Record<string, readonly Person[]>>({});
+  const handles = useRef(new Map<string, TerminalHandle>());
   const create = useCreateTerminal(org, name);
   const close = useCloseTerminal(org, name);
-  const { tabs, selected, opened, fresh, markFresh, dismiss } = useTerminalTabs(terminals, inUrl);
+  const { tabs, selected, opened, fresh, open, markFresh, dismiss, takeOver } = useTerminalTabs(
+    terminals,
+    inUrl,
+  );
+
+  const ids = tabs.map(({ terminal }) => terminal.id);
+  const whole = wide ? living(stored, ids) : null;
+  const split = whole && selected ? choose(whole, selected) : null;
+  const tab = tabs.find(({ terminal }) => terminal.id === selected);
 
   const roleRefused = refuseRole(role, "member");
-  const refused =
+  const newRefused =
     roleRefused ??
     (state === "creating" ? "The machine is still being created." : null) ??
     (state === "deleting" ? "The machine is being deleted." : null) ??
     (state === "stopped" || state === "stopping" ? "The machine is stopped. Start it first." : null);
+
+  // What is in the other pane is looked at too.
+  const other = split?.panes[split.active === 0 ? 1 : 0];
+  // biome-ignore lint/correctness/useExhaustiveDependencies: opening is by id
+  useEffect(() => {
+    if (other) {
+      open(other);
+    }
+  }, [other]);
 
   // A connection often knows first: what the pages show follows it at once.
   const refresh = () => {
     void client.invalidateQueries({ queryKey: terminalsQuery(org, name).queryKey });
     void client.invalidateQueries({ queryKey: machineQuery(org, name).queryKey });
   };
-  const show = (terminal: string | undefined) =>
-    navigate({
-      to: "/orgs/$org/machines/$machine/terminals",
-      params: { org, machine: name },
-      search: terminal ? { terminal } : {},
-      replace: true,
-    });
-  const open = () =>
-    create.mutate(nextName(tabs), {
-      onSuccess: (terminal) => {
-        markFresh(terminal.id);
-        void show(terminal.id);
+  const addressOf = (terminal: string | undefined) => ({
+    to: "/orgs/$org/machines/$machine/terminals" as const,
+    params: { org, machine: name },
+    search: terminal ? { terminal } : {},
+  });
+  const show = (terminal: string | undefined) => {
+    if (split && terminal) {
+      setSplit(choose(split, terminal));
+    }
+    return navigate({ ...addressOf(terminal), replace: true });
+  };
+  const start = (name: string, then: (terminal: Terminal) => void) =>
+    create.mutate(
+      { name },
+      {
+        onSuccess: (terminal) => {
+          markFresh(terminal.id);
+          open(terminal.id);
+          then(terminal);
+        },
+        onError: notifyProblem,
       },
-      onError: notifyProblem,
+    );
+  const add = () => start(nextName(tabs), ({ id }) => void show(id));
+  const restart = ({ key, terminal: ended }: Tab) =>
+    start(ended.name, ({ id }) => {
+      takeOver(key, id);
+      if (stored) {
+        setSplit(replaced(stored, ended.id, id));
+      }
+      if (ended.id === selected) {
+        void navigate({ ...addressOf(id), replace: true });
+      }
     });
   const take = (terminal: Terminal) => {
     dismiss(terminal.id);
     if (terminal.id === selected) {
-      void show(tabs.find(({ id }) => id !== terminal.id)?.id);
+      void show(ids.find((id) => id !== terminal.id && id === other) ?? ids.find((id) => id !== terminal.id));
+    }
+  };
+  const toggleSplit = (as: Split["as"]) => {
+    if (split) {
+      setSplit(split.as === as ? null : { ...split, as });
+      return;
+    }
+    const beside = (id: string) => {
+      if (selected) {
+        setSplit({ as, panes: [selected, id], active: 0 });
+      }
+    };
+    const known = ids.find((id) => id !== selected);
+    if (known) {
+      beside(known);
+    } else if (!newRefused) {
+      start(nextName(tabs), ({ id }) => beside(id));
+    }
+  };
+  const run = (command: Command) => {
+    switch (command.is) {
+      case "new":
+        if (!newRefused) {
+          add();
+        }
+        break;
+      case "tab":
+        if (tabs[command.number - 1]) {
+          void show(tabs[command.number - 1]?.terminal.id);
+        }
+        break;
+      case "split":
+        toggleSplit(command.as);
+        break;
+      case "other-pane":
+        if (other) {
+          void show(other);
+        }
+        break;
+      case "tabs":
+        document.querySelector<HTMLElement>(".terminal-tabs [role=tab][aria-selected=true]")?.focus();
+        break;
+      case "help":
+        setHelping((opened) => !opened);
+        break;
+      case "larger":
+        look.resizeText(1);
+        break;
+      case "smaller":
+        look.resizeText(-1);
+        break;
+      case "usual-size":
+        look.usualText();
+        break;
     }
   };
 
@@ -80,97 +183,83 @@ export function Terminals({ machine, active }: { machine: Machine; active: boole
       <Loading what="Loading terminals" />
     );
   }
+  const paneOf = (terminal: string): number | null => {
+    if (!active) {
+      return null;
+    }
+    const at = split ? split.panes.indexOf(terminal) : terminal === selected ? 0 : -1;
+    return at < 0 ? null : at;
+  };
   return (
     <>
       {tabs.length > 0 && (
-        <div className="terminal-bar">
-          <div role="tablist" aria-label="Terminals" className="terminal-tabs">
-            {tabs.map((terminal) => (
-              <div
-                key={terminal.id}
-                className="terminal-tab"
-                data-selected={terminal.id === selected || undefined}
-              >
-                <button
-                  type="button"
-                  role="tab"
-                  aria-selected={terminal.id === selected}
-                  title={terminal.created_by ? `Opened by ${terminal.created_by}` : undefined}
-                  onClick={() => show(terminal.id)}
-                >
-                  {terminal.name}
-                  {terminal.ended_at && <span className="terminal-tab-note"> ended</span>}
-                </button>
-                {(terminal.ended_at || !roleRefused) && (
-                  <ActionIcon
-                    size={18}
-                    variant="subtle"
-                    color="gray"
-                    aria-label={`Close ${terminal.name}`}
-                    onClick={() => (terminal.ended_at ? take(terminal) : setClosing(terminal))}
-                  >
-                    <IconX size={12} />
-                  </ActionIcon>
-                )}
-              </div>
-            ))}
-            <ActionIconButton
-              label="New terminal"
-              refused={refused}
-              onClick={open}
-              loading={create.isPending}
-            >
-              <IconPlus size={16} />
-            </ActionIconButton>
-          </div>
-          {/* A click here leaves the keyboard with the terminal. */}
-          <Group gap={0} wrap="nowrap" onMouseDown={(event) => event.preventDefault()}>
-            <ActionIconButton label="Search (Ctrl+Shift+F)" onClick={() => setSearching(true)}>
-              <IconSearch size={15} />
-            </ActionIconButton>
-            <ActionIconButton
-              label="Smaller text"
-              onClick={() => setFontSize((size) => Math.max(size - 1, FONT.least))}
-            >
-              <IconTextDecrease size={16} />
-            </ActionIconButton>
-            <ActionIconButton
-              label="Larger text"
-              onClick={() => setFontSize((size) => Math.min(size + 1, FONT.most))}
-            >
-              <IconTextIncrease size={16} />
-            </ActionIconButton>
-          </Group>
-        </div>
+        <TerminalBar
+          tabs={tabs}
+          selected={selected}
+          split={split}
+          people={(selected && people[selected]) || NOBODY}
+          look={look}
+          helping={helping}
+          onHelp={setHelping}
+          roleRefused={roleRefused}
+          newRefused={newRefused}
+          creating={create.isPending}
+          hrefOf={(terminal) => router.buildLocation(addressOf(terminal)).href}
+          handle={() => handles.current.get(tab?.key ?? "")}
+          onSelect={(terminal) => {
+            void show(terminal);
+          }}
+          onClose={(terminal) => (terminal.ended_at ? take(terminal) : setClosing(terminal))}
+          onCommand={run}
+        />
       )}
-      {tabs
-        .filter(({ id }) => opened.has(id))
-        .map((terminal) => (
-          <TerminalView
-            key={terminal.id}
-            org={org}
-            machine={name}
-            terminal={terminal}
-            visible={active && terminal.id === selected}
-            fresh={fresh.has(terminal.id)}
-            readOnly={roleRefused !== null}
-            state={state}
-            fontSize={fontSize}
-            searching={searching && terminal.id === selected}
-            onSearching={setSearching}
-            onChange={refresh}
-            onNewTerminal={open}
-            newRefused={refused}
-          />
-        ))}
+      <div className="terminal-panes" data-split={split?.as} hidden={tabs.length === 0}>
+        {tabs
+          .filter(({ terminal }) => opened.has(terminal.id))
+          .map((tab) => {
+            const { key, terminal } = tab;
+            return (
+              <TerminalView
+                key={key}
+                ref={(handle) => {
+                  if (handle) {
+                    handles.current.set(key, handle);
+                  }
+                  return () => {
+                    handles.current.delete(key);
+                  };
+                }}
+                org={org}
+                machine={name}
+                terminal={terminal}
+                pane={paneOf(terminal.id)}
+                active={active && terminal.id === selected}
+                fresh={fresh.has(terminal.id)}
+                readOnly={roleRefused !== null}
+                state={state}
+                settings={look.settings}
+                onCommand={run}
+                onUsed={() => {
+                  if (terminal.id !== selected) {
+                    void show(terminal.id);
+                  }
+                }}
+                onPeople={(now) => setPeople((known) => ({ ...known, [terminal.id]: now }))}
+                onChange={refresh}
+                onRestart={() => restart(tab)}
+                restartRefused={newRefused ?? (create.isPending ? "A terminal is being opened." : null)}
+              />
+            );
+          })}
+      </div>
       {tabs.length === 0 && (
         <div className="machine-part">
           <Empty
             title="No open terminals"
             action={
               <ActionButton
-                refused={refused}
-                onClick={open}
+                refused={newRefused}
+                onClick={add}
                 loading={create.isPending}
                 leftSection={<IconPlus size={15} />}
               >
@@ -212,8 +301,8 @@ export function Terminals({ machine, active }: { machine: Machine; active: boole
 }
 
 /** `Terminal`, `Terminal 2` and so on: the first that no tab has. */
-function nextName(tabs: readonly Terminal[]): string {
-  const names = new Set(tabs.map(({ name }) => name));
+function nextName(tabs: readonly Tab[]): string {
+  const names = new Set(tabs.map(({ terminal }) => terminal.name));
   for (let number = 1; ; number++) {
     const name = number === 1 ? "Terminal" : `Terminal ${number}`;
     if (!names.has(name)) {
