@@ -25,7 +25,13 @@ export const machinesQuery = (org: string) =>
       } while (after);
       return machines;
     },
-    refetchInterval: (query) => pollInterval((query.state.data ?? []).map((machine) => machine.state)),
+    // A long list takes several requests: it is looked at as much less often.
+    refetchInterval: (query) => {
+      const machines = query.state.data ?? [];
+      return (
+        pollInterval(machines.map(({ state }) => state)) * Math.max(Math.ceil(machines.length / PAGE), 1)
+      );
+    },
   });
 
 export const machineQuery = (org: string, machine: string) =>

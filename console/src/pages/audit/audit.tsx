@@ -25,7 +25,7 @@ export function Audit() {
         <Empty title="Nothing yet">What members do, and what they are refused, is written down here.</Empty>
       ) : (
         <>
-          <Table.ScrollContainer minWidth={640} type="native">
+          <Table.ScrollContainer minWidth={820} type="native">
             <Table aria-label="Audit log">
               <Table.Thead>
                 <Table.Tr>
@@ -51,7 +51,7 @@ export function Audit() {
                         </Text>
                       )}
                     </Table.Td>
-                    <Table.Td className="code">{entry.operation}</Table.Td>
+                    <Table.Td className="code nowrap">{entry.operation}</Table.Td>
                     <Table.Td className="code">{entry.target}</Table.Td>
                     <Table.Td>
                       <Badge
