@@ -42,6 +42,16 @@ async fn a_viewer_watches_and_changes_nothing() {
 }
 
 #[tokio::test]
+async fn a_terminal_survives_a_bad_network_and_a_sleeping_machine() {
+    run("terminals").await;
+}
+
+#[tokio::test]
+async fn what_surrounds_a_terminal() {
+    run("windows").await;
+}
+
+#[tokio::test]
 async fn every_page_fits_in_light_and_dark_on_desks_and_phones() {
     run("pages").await;
 }

@@ -1,5 +1,6 @@
 // What people do in the console, by the words it shows to them.
 import { randomBytes } from "node:crypto";
+import { readFile } from "node:fs/promises";
 import { CONSOLE, check, PATIENCE } from "./browser.mjs";
 
 export const PASSWORD = "correct horse battery";
@@ -80,9 +81,24 @@ export async function watchStates(page) {
   return () => page.evaluate(() => window.statesSeen);
 }
 
-/** The terminal that is shown. */
+/** Presses Hibernate and waits until it is so. */
+export async function hibernate(page) {
+  const seen = await watchStates(page);
+  await page.getByRole("button", { name: "Hibernate" }).click();
+  await untilState(page, "Hibernated", 60_000);
+  const states = await seen();
+  check(states.includes("Hibernating"), `Hibernating was not shown before Hibernated: ${states.join(", ")}`);
+}
+
+/** The id of the machine whose page this is. */
+export async function machineId(page) {
+  await part(page, "Settings");
+  return page.getByRole("row").filter({ hasText: /^Id/ }).getByRole("cell").last().innerText();
+}
+
+/** The terminal that has the keyboard. */
 export function terminal(page) {
-  return page.locator(".machine-terminals [role=tabpanel]:visible");
+  return page.locator(".machine-terminals [role=tabpanel][data-active]:visible");
 }
 
 /** Opens a new terminal and waits for its prompt. */
@@ -95,7 +111,7 @@ export async function newTerminal(page) {
 /** Waits until the shown terminal is connected to its shell. */
 export async function live(page, patience = PATIENCE) {
   try {
-    await page.locator(".machine-terminals [role=tabpanel][data-status=live]:visible").waitFor({ timeout: patience });
+    await page.locator(".machine-terminals [role=tabpanel][data-active][data-status=live]:visible").waitFor({ timeout: patience });
   } catch {
     throw new Error(`the terminal is not connected:\n${await terminal(page).innerText().catch(() => "none is shown")}`);
   }
@@ -112,7 +128,7 @@ export async function reads(page, pattern, patience = PATIENCE) {
   try {
     await page.waitForFunction(
       ([source, flags]) => {
-        const panel = [...document.querySelectorAll(".machine-terminals [role=tabpanel]")].find((one) => !one.hidden);
+        const panel = document.querySelector(".machine-terminals [role=tabpanel][data-active]");
         const rows = [...(panel?.querySelectorAll(".xterm-rows > div") ?? [])];
         const text = rows.map((row) => row.textContent.replaceAll("\u00a0", " ").trimEnd()).join("\n");
         return new RegExp(source, flags).test(text.trimEnd());
@@ -123,6 +139,25 @@ export async function reads(page, pattern, patience = PATIENCE) {
   } catch {
     throw new Error(`the terminal does not show ${pattern}, but:\n${await screen(page).catch(() => "nothing")}`);
   }
+}
+
+/** Waits for what is said over the terminal. */
+export async function says(page, text, patience = PATIENCE) {
+  try {
+    await terminal(page).getByRole("status").filter({ hasText: text }).first().waitFor({ timeout: patience });
+  } catch {
+    throw new Error(`the terminal does not say ${text}, but:\n${await terminal(page).innerText().catch(() => "nothing")}`);
+  }
+}
+
+/** What the downloaded transcript of the terminal says. */
+export async function transcript(page) {
+  await page.getByRole("button", { name: "More", exact: true }).click();
+  const [download] = await Promise.all([
+    page.waitForEvent("download"),
+    page.getByRole("menuitem", { name: "Download transcript" }).click(),
+  ]);
+  return { name: download.suggestedFilename(), text: await readFile(await download.path(), "utf8") };
 }
 
 /** Types a line with the keyboard, as into any window that has the focus. */

@@ -1,23 +1,25 @@
 // The main job, end to end: sign up, create a machine, work in its terminal, open its URL, let it sleep, come back.
 import { get } from "node:http";
-import { CONSOLE, check, PATIENCE, picture, script, until } from "./browser.mjs";
+import { CONSOLE, check, PATIENCE, picture, script } from "./browser.mjs";
 import {
   appUrl,
   createMachine,
+  hibernate,
   live,
+  machineId,
   newTerminal,
   orgOf,
   part,
   reads,
-  screen,
+  says,
   signIn,
   signUp,
   type,
   untilService,
   untilState,
-  watchStates,
   word,
 } from "./people.mjs";
+import { untilCold } from "./sprites.mjs";
 
 const MACHINE = "api-demo";
 
@@ -44,26 +46,6 @@ function askApp(url) {
     request.on("timeout", () => request.destroy(new Error(`${url} does not answer`)));
     request.on("error", refuse);
   });
-}
-
-/** What the runtime says a machine's sprite is: `running`, `warm` or `cold`. Does not wake it. */
-async function spriteStatus(id) {
-  const { SNAPVM_SPRITES: api, SNAPVM_SPRITES_TOKEN: token } = process.env;
-  // The name is the id in base 32; see `sprite_name` in protocol/src/ids.rs.
-  const bits = BigInt(`0x${id.replaceAll("-", "")}`).toString(2).padStart(128, "0").padEnd(130, "0");
-  const letters = bits.match(/.{5}/g).map((five) => "abcdefghijklmnopqrstuvwxyz234567"[Number.parseInt(five, 2)]);
-  const url = `${api}/v1/sprites/s-${letters.join("")}-g1`;
-  const answer = await fetch(url, { headers: { authorization: `Bearer ${token}` } });
-  check(answer.status === 200, `${url} answers ${answer.status}`);
-  return (await answer.json()).status;
-}
-
-async function hibernate(page) {
-  const seen = await watchStates(page);
-  await page.getByRole("button", { name: "Hibernate" }).click();
-  await untilState(page, "Hibernated", 60_000);
-  const states = await seen();
-  check(states.includes("Hibernating"), `Hibernating was not shown before Hibernated: ${states.join(", ")}`);
 }
 
 await script("story", async ({ person, step }) => {
@@ -174,10 +156,12 @@ await script("story", async ({ person, step }) => {
 
   await step("presses Hibernate: Hibernating, then Hibernated", () => hibernate(page));
 
-  await step("opens the terminal again, and the files are there", async () => {
+  await step("opens the terminal again, wakes it, and the files are there", async () => {
     await page.close();
     page = await ada.context.newPage();
     await page.goto(machinePage);
+    await says(page, "Asleep");
+    await page.getByRole("button", { name: "Wake" }).click();
     await live(page, 60_000);
     await untilState(page, "Running");
     await type(page, "clear; cat hello.txt; hi");
@@ -197,10 +181,9 @@ await script("story", async ({ person, step }) => {
   });
 
   await step("hibernates it, and it loses its memory", async () => {
-    await part(page, "Settings");
-    const id = await page.getByRole("row").filter({ hasText: /^Id/ }).getByRole("cell").last().innerText();
+    const id = await machineId(page);
     await hibernate(page);
-    await until("the sprite is cold", async () => (await spriteStatus(id)) === "cold", 60_000);
+    await untilCold(id);
     await part(page, "Services");
     await untilService(page, "web", "Asleep");
   });
@@ -216,10 +199,12 @@ await script("story", async ({ person, step }) => {
     await picture(page, "story-services");
   });
 
-  await step("the shell went with the memory, a new one has the files", async () => {
+  await step("the shell went with the memory, a new one in its tab has the files", async () => {
     await part(page, "Terminal");
-    await page.getByText("The shell went with the machine's memory").waitFor();
-    await newTerminal(page);
+    await says(page, "this shell is gone. Files are still there.");
+    await page.getByRole("button", { name: /^New shell/ }).click();
+    await live(page);
+    await reads(page, /^— The shell above has ended\. This is a new one\. —\n.*[$#]$/m);
     await type(page, 'echo "new-shell-$kept"; cat hello.txt; hi');
     await reads(page, /^new-shell-\nby-the-machine\npacked-42$/m);
   });
