@@ -11,8 +11,8 @@
 //!                     └ snapshot        └ emulator, if loaded └ the next snapshot can stand for this
 //! ```
 //!
-//! Every byte is looked at once as it comes ([`Modes`], and where a sequence or a character is cut), which costs about
-//! a nanosecond. A snapshot stands for the last offset at which nothing is cut, so what follows is whole. Only where
+//! Every byte is looked at once as it comes ([`Modes`], [`Stretch`], and where a sequence or a character is cut), which
+//! costs a fraction of reading it. What scrolled by is not fed at all ([`Stretch`]). A snapshot stands for the last offset at which nothing is cut, so what follows is whole. Only where
 //! a sequence is longer than [`LONG`] does it stand for the end, and ends with the beginning of a sequence that
 //! swallows the rest.
 //!
@@ -22,6 +22,7 @@
 
 pub mod emulator;
 pub mod modes;
+pub mod stretch;
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -34,6 +35,7 @@ use super::ring::Ring;
 use crate::journal::note;
 use emulator::{Dimensions, Emulator};
 use modes::Modes;
+use stretch::Stretch;
 
 /// A sequence longer than this is not waited for.
 const LONG: u64 = 64 * 1024;
@@ -66,6 +68,7 @@ pub struct Screen {
     /// At the end of the output.
     modes: Modes,
     sequences: Sequences,
+    stretch: Stretch,
     end: u64,
     /// The last offset at which nothing was cut.
     ground: u64,
@@ -75,6 +78,7 @@ pub struct Screen {
     base: Base,
     fed: u64,
     fed_size: Dimensions,
+    fed_sequences: Sequences,
     /// Sizes that came after `fed`.
     sizes: VecDeque<(u64, Dimensions)>,
     /// Up to here an emulator has panicked.
@@ -100,12 +104,14 @@ impl Screen {
         Self {
             modes: Modes::default(),
             sequences: Sequences::default(),
+            stretch: stretch_from(0, size),
             end: 0,
             ground: 0,
             size,
             base: Base::Blank,
             fed: 0,
             fed_size: size,
+            fed_sequences: Sequences::default(),
             sizes: VecDeque::new(),
             poisoned: 0,
         }
@@ -115,7 +121,8 @@ impl Screen {
     #[must_use]
     pub fn resume(ring: &Ring, size: Dimensions) -> Self {
         let start = ring.clean_start();
-        let mut screen = Self { end: start, ground: start, fed: start, ..Self::new(size) };
+        let stretch = stretch_from(start, size);
+        let mut screen = Self { end: start, ground: start, fed: start, stretch, ..Self::new(size) };
         screen.follow(ring);
         screen
     }
@@ -129,19 +136,64 @@ impl Screen {
                 self.end = ring.end();
                 break;
             }
-            for (byte, next) in piece.iter().zip(self.end + 1..) {
-                let event = self.sequences.advance(*byte);
-                self.modes.observe(event, &self.sequences);
-                if self.sequences.is_ground() {
-                    self.ground = next;
-                }
-            }
-            self.end = self.end.saturating_add(piece.len() as u64);
+            self.look_at(piece);
+        }
+        if self.end.saturating_sub(self.fed) > UNFED_MAX {
+            self.skip(ring);
         }
         if self.end.saturating_sub(self.fed) > UNFED_MAX {
             // What is read at once is half a slice, so this keeps up.
             let to = self.fed.saturating_add(SLICE);
             self.feed(ring, to);
+        }
+    }
+
+    fn look_at(&mut self, mut piece: &[u8]) {
+        while let Some((byte, others)) = piece.split_first() {
+            if self.sequences.is_ground() {
+                let length = piece.iter().position(|byte| !matches!(byte, 0x20..=0x7e)).unwrap_or(piece.len());
+                if length > 0 {
+                    self.stretch.text(self.end, length as u64, &self.modes);
+                    self.end = self.end.saturating_add(length as u64);
+                    self.ground = self.end;
+                    piece = piece.get(length..).unwrap_or_default();
+                    continue;
+                }
+            }
+            piece = others;
+            self.end = self.end.saturating_add(1);
+            let event = self.sequences.advance(*byte);
+            self.modes.observe(event, &self.sequences);
+            self.stretch.observe(event, &self.sequences, self.end);
+            if self.sequences.is_ground() {
+                self.ground = self.end;
+            }
+        }
+    }
+
+    /// Leaves out what has scrolled by, where that is certain and worth it.
+    fn skip(&mut self, ring: &Ring) {
+        let Some((cut, column)) = self.stretch.cut() else { return };
+        if !self.modes.scrolls_all(self.size.1)
+            || cut < self.fed.saturating_add(SLICE)
+            || self.stretch.from() > self.fed
+        {
+            return;
+        }
+        while !self.fed_sequences.is_ground() && self.fed < cut {
+            self.feed(ring, self.fed.saturating_add(1));
+        }
+        let Some(rest) = stretch::reduce(ring, self.fed, cut, column) else { return };
+        self.apply_sizes_until(self.fed);
+        // No line of before will be left, so none has to be remembered.
+        let bytes = self.guarded(|emulator| {
+            emulator.feed(&rest);
+            emulator.render(0)
+        });
+        (self.fed, self.fed_sequences) = (cut, Sequences::default());
+        if let Some(bytes) = bytes {
+            let (size, sequences) = (self.fed_size, Sequences::default());
+            self.base = Base::Snapshot(Rc::new(Snapshot { offset: cut, size, bytes, dropped_lines: 0, sequences }));
         }
     }
 
@@ -152,6 +204,7 @@ impl Screen {
         }
         self.size = size;
         self.modes.resized();
+        self.stretch = stretch_from(self.end, size);
         if let Some(last) = self.sizes.back_mut().filter(|(offset, _)| *offset == self.end) {
             last.1 = size;
         } else {
@@ -179,6 +232,8 @@ impl Screen {
         }
         // Once from the base, once from the ring alone, once without what cannot be read.
         for _ in 0..3 {
+            self.feed(ring, self.stretch.from().min(offset));
+            self.skip(ring);
             self.feed(ring, offset);
             if self.fed < offset {
                 continue;
@@ -250,6 +305,9 @@ impl Screen {
                 return;
             }
             self.fed = after;
+            for byte in piece {
+                self.fed_sequences.advance(*byte);
+            }
         }
     }
 
@@ -268,7 +326,7 @@ impl Screen {
 
     fn begin_anew(&mut self, offset: u64) {
         self.base = Base::Blank;
-        self.fed = offset;
+        (self.fed, self.fed_sequences) = (offset, Sequences::default());
         while let Some((_, size)) = self.sizes.pop_front_if(|(at, _)| *at <= offset) {
             self.fed_size = size;
         }
@@ -302,6 +360,10 @@ impl Screen {
             }
         }
     }
+}
+
+fn stretch_from(offset: u64, size: Dimensions) -> Stretch {
+    Stretch::new(offset, size.0, emulator::lines(size) + usize::from(size.1) + 2)
 }
 
 /// The longest rendering that fits, and how many lines it lacks.

@@ -26,26 +26,14 @@ pub struct Modes {
     alternate_keyboard: Vec<u32>,
     /// Whether the alternate screen is shown.
     pub alternate: bool,
-    /// A scroll region, margins or origin mode may be set: not everything scrolls.
-    pub confined: Confined,
-    /// Lines are not wrapped.
-    pub no_wrap: bool,
-}
-
-/// What keeps output from scrolling the whole screen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Confined {
-    region: bool,
+    /// First and last row of the scroll region, as they were given.
+    region: (u32, u32),
     margins: bool,
     origin: bool,
-}
-
-impl Confined {
-    /// Whether anything does.
-    #[must_use]
-    pub fn is(self) -> bool {
-        self.region || self.margins || self.origin
-    }
+    /// Whether origin mode comes back with the saved cursor of the main and of the alternate screen.
+    saved_origin: (bool, bool),
+    /// Lines are not wrapped.
+    pub no_wrap: bool,
 }
 
 impl Modes {
@@ -57,8 +45,8 @@ impl Modes {
                 b'c' => *self = Self::default(),
                 b'=' => self.application_keypad = true,
                 b'>' => self.application_keypad = false,
-                // A cursor that is restored brings its origin mode back.
-                b'8' => self.confined.origin = true,
+                b'7' => self.save(),
+                b'8' => self.restore(),
                 _ => {}
             },
             _ => {}
@@ -67,7 +55,25 @@ impl Modes {
 
     /// The terminal has another size: scroll region and margins are gone.
     pub fn resized(&mut self) {
-        (self.confined.region, self.confined.margins) = (false, false);
+        (self.region, self.margins) = ((0, 0), false);
+    }
+
+    /// Whether what is written scrolls the whole main screen, in a terminal of this many rows.
+    #[must_use]
+    pub fn scrolls_all(&self, rows: u16) -> bool {
+        let is_whole = self.region.0 <= 1 && (self.region.1 == 0 || self.region.1 >= u32::from(rows));
+        is_whole && !self.margins && !self.origin && !self.alternate
+    }
+
+    /// A saved cursor brings its origin mode back.
+    fn save(&mut self) {
+        let (main, alternate) = &mut self.saved_origin;
+        *if self.alternate { alternate } else { main } = self.origin;
+    }
+
+    fn restore(&mut self) {
+        let (main, alternate) = self.saved_origin;
+        self.origin = if self.alternate { alternate } else { main };
     }
 
     fn control(&mut self, last: u8, sequences: &Sequences) {
@@ -80,11 +86,13 @@ impl Modes {
                 }
             }
             (None, Some([]), b'h' | b'l') if parameters.contains(&20) => self.new_line = last == b'h',
-            (None, Some([]), b'r') => self.confined.region = parameters.iter().any(|parameter| *parameter != 0),
-            (None, Some([]), b's' | b'u') => self.confined.origin = true,
+            (None, Some([]), b'r') => self.region = (first, parameters.get(1).copied().unwrap_or(0)),
+            (None, Some([]), b's') => self.save(),
+            (None, Some([]), b'u') => self.restore(),
             (None, Some([b'!']), b'p') => {
-                self.confined = Confined::default();
+                (self.region, self.margins, self.origin) = ((0, 0), false, false);
                 (self.application_keypad, self.no_wrap) = (false, false);
+                self.save();
             }
             (Some(b'>'), Some([]), b'm') if first == 4 || parameters.is_empty() => {
                 self.modify_other_keys = parameters.get(1).copied().unwrap_or(0);
@@ -121,20 +129,25 @@ impl Modes {
 
     fn private(&mut self, mode: u32, set: bool) {
         match mode {
-            6 => self.confined.origin = set,
+            6 => self.origin = set,
             7 => self.no_wrap = !set,
             45 => self.reverse_wrap = set,
             66 => self.application_keypad = set,
-            69 => self.confined.margins = set,
+            69 => self.margins = set,
             9 | 1000 | 1002 | 1003 => self.mouse = set.then_some(mode),
             1005 | 1006 | 1015 | 1016 => self.encoding = set.then_some(mode),
             1007 => self.alternate_scroll = set,
             47 | 1047 => self.alternate = set,
-            1049 => {
-                self.alternate = set;
-                self.confined.origin |= !set;
+            1049 if set => {
+                self.save();
+                self.alternate = true;
             }
-            1048 => self.confined.origin |= !set,
+            1049 => {
+                self.alternate = false;
+                self.restore();
+            }
+            1048 if set => self.save(),
+            1048 => self.restore(),
             2026 => self.synchronized = set,
             2031 => self.colour_scheme = set,
             _ => {}

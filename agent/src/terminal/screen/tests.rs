@@ -246,6 +246,53 @@ fn hostile() -> impl Strategy<Value = Vec<u8>> {
     )
 }
 
+/// Lines of a flood: what scrolls by without being looked at, and what does not.
+fn line() -> impl Strategy<Value = Vec<u8>> {
+    let text = |text: &'static str| Just(text.as_bytes().to_vec());
+    let words = || "[ -~]{0,90}".prop_map(String::into_bytes);
+    let pieces = prop_oneof![
+        12 => words(), 3 => text("\x1b[1;31m"), 3 => text("\x1b[m"), 2 => text("\x1b[0;7m"), 1 => text("\x1b[K"), 1 => text("\t"),
+        1 => text("\r"), 1 => text("你好✓"), 1 => text("\x08"), 1 => text("\x1b[10G"), 1 => text("\x1b]8;;http://a\x1b\\link\x1b]8;;\x1b\\"),
+        1 => text("\x0e"), 1 => text("\x0f"), 1 => text("\x1b)0"), 1 => text("\x1b(B"), 1 => text("\x1b]2;title\x07"), 1 => text("\x1b[?25l"),
+    ];
+    (proptest::collection::vec(pieces, 0..4), prop_oneof![8 => text("\r\n"), 1 => text("\n"), 1 => words()])
+        .prop_map(|(pieces, end)| [pieces.concat(), end].concat())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn what_scrolled_by_is_left_out_and_nothing_is_missing(
+        before in proptest::collection::vec(output(), 0..40),
+        lines in proptest::collection::vec(line(), 1..60),
+        after in proptest::collection::vec(output(), 0..20),
+        wraps in any::<bool>(),
+    ) {
+        let mut world = World::new();
+        world.write(&before.concat());
+        // Back on the main screen, all of which scrolls.
+        world.write(b"\x1b[?1049l\x1b[r\x1b[?6l\x1b[4l\r\n");
+        world.write(if wraps { b"\x1b[?7h" } else { b"\x1b[?7l" });
+        let from = world.written.len() as u64;
+        let flood = lines.concat();
+        while world.written.len() < 600_000 {
+            world.write(&flood);
+            if flood.len() < 4 { world.write(b"\r\n") }
+        }
+        let skipped = world.screen.stretch.cut().is_some_and(|(cut, _)| cut > from + SLICE);
+        world.write(&after.concat());
+        let mut whole = emulator::new(SIZE);
+        whole.feed(&world.written);
+        let snapshot = world.snapshot();
+        let mut restored = emulator::new(SIZE);
+        restored.feed(&snapshot.bytes);
+        // Lines with a line feed have rows that can be counted.
+        prop_assert!(skipped || !flood.ends_with(b"\r\n"));
+        prop_assert!(settled(&*restored, SIZE) == settled(&*whole, SIZE), "{}", flood.escape_ascii());
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
