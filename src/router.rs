@@ -94,6 +94,7 @@ pub const ROUTES: &[Route] = &[
     // Terminals
     route!(Get "/v1/orgs/{org}/machines/{machine}/terminals" "terminals_list" 200 terminals::list, "List terminals"),
     route!(Post "/v1/orgs/{org}/machines/{machine}/terminals" "terminals_create" 201 terminals::create, "Create a terminal"),
+    route!(Patch "/v1/orgs/{org}/machines/{machine}/terminals/{terminal}" "terminals_update" 200 terminals::update, "Rename a terminal"),
     route!(Delete "/v1/orgs/{org}/machines/{machine}/terminals/{terminal}" "terminals_delete" 204 terminals::delete, "End a terminal"),
     route!(Get "/v1/orgs/{org}/machines/{machine}/terminals/{terminal}/stream" "terminals_stream" 101 terminals::stream, "Follow a terminal (WebSocket)"),
 ];

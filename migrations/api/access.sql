@@ -58,6 +58,34 @@ begin
   end if;
 end $$;
 
+-- Opens an operation on one machine: as enter, and 404 where the machine is not there, or is being deleted while
+-- the operation changes something of it. A change holds the machine's row until its end.
+create or replace function authz.enter_machine(p_operation text, p_credential text, p_request text, p_org text,
+  p_name text, out status int, out body text, out machine uuid)
+language plpgsql volatile security invoker set search_path = '' as $$
+declare
+  writes boolean;
+begin
+  select * into status, body from authz.enter(p_operation, p_credential, p_request, p_org);
+  if status <> 200 then
+    return;
+  end if;
+  select p.writes into strict writes from authz.policy(p_operation) p;
+  if writes then
+    select m.id into machine from app.machine m
+      where m.org_id = authz.org_id() and m.name = p_name and m.state <> 'deleting' for update;
+  else
+    select m.id into machine from app.machine m where m.org_id = authz.org_id() and m.name = p_name;
+  end if;
+  if machine is null then
+    status := 404;
+    body := api.no_machine();
+    if writes then
+      perform authz.audit(p_operation, p_name, 404);
+    end if;
+  end if;
+end $$;
+
 -- Opens an operation of one of our own parts on one machine.
 create or replace function authz.enter_service(p_service text, p_credential text, p_request text, p_machine uuid,
   out status int, out body text)
@@ -80,4 +108,5 @@ begin
 end $$;
 
 grant execute on function authz.refusal(text, text, text), authz.audit(text, text, int),
-  authz.enter(text, text, text, text), authz.enter_service(text, text, text, uuid) to snap_app, snap_jobs;
+  authz.enter(text, text, text, text), authz.enter_machine(text, text, text, text, text),
+  authz.enter_service(text, text, text, uuid) to snap_app, snap_jobs;

@@ -155,14 +155,9 @@ language plpgsql volatile security invoker set search_path = '' as $$
 declare
   machine uuid;
 begin
-  select * into status, body from authz.enter('machine_events_list', p_credential, p_request, p_org);
+  select * into status, body, machine
+    from authz.enter_machine('machine_events_list', p_credential, p_request, p_org, p_name);
   if status <> 200 then
-    return;
-  end if;
-  select m.id into machine from app.machine m where m.org_id = authz.org_id() and m.name = p_name;
-  if not found then
-    status := 404;
-    body := api.no_machine();
     return;
   end if;
   body := (

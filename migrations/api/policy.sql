@@ -40,6 +40,7 @@ language sql immutable parallel safe set search_path = '' as $$
     ('ports_delete', 2, true, false),
     ('terminals_list', 1, false, false),
     ('terminals_create', 2, true, false),
+    ('terminals_update', 2, true, false),
     ('terminals_delete', 2, true, false),
     ('terminals_stream', 1, false, false),
     ('apps_authorize', 1, false, false)

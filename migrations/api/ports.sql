@@ -8,14 +8,9 @@ language plpgsql volatile security invoker set search_path = '' as $$
 declare
   machine uuid;
 begin
-  select * into status, body from authz.enter('ports_list', p_credential, p_request, p_org);
+  select * into status, body, machine
+    from authz.enter_machine('ports_list', p_credential, p_request, p_org, p_machine);
   if status <> 200 then
-    return;
-  end if;
-  select m.id into machine from app.machine m where m.org_id = authz.org_id() and m.name = p_machine;
-  if not found then
-    status := 404;
-    body := api.no_machine();
     return;
   end if;
   body := (select json_build_object('ports', coalesce(json_agg(json_build_object('port', p.port, 'label', p.label,
@@ -29,15 +24,12 @@ language plpgsql volatile security invoker set search_path = '' as $$
 declare
   machine uuid;
 begin
-  select * into status, body from authz.enter('ports_put', p_credential, p_request, p_org);
+  select * into status, body, machine
+    from authz.enter_machine('ports_put', p_credential, p_request, p_org, p_machine);
   if status <> 200 then
     return;
   end if;
-  select m.id into machine from app.machine m where m.org_id = authz.org_id() and m.name = p_machine for update;
-  if not found then
-    status := 404;
-    body := api.no_machine();
-  elsif (select count(*) from app.port p
+  if (select count(*) from app.port p
       where p.org_id = authz.org_id() and p.machine_id = machine and p.port <> p_port) >= 50 then
     status := 409;
     body := authz.refusal('limit', 'A machine can have 50 named ports, and this one has 50. Delete one first.');

@@ -12,14 +12,9 @@ language plpgsql volatile security invoker set search_path = '' as $$
 declare
   machine uuid;
 begin
-  select * into status, body from authz.enter('services_list', p_credential, p_request, p_org);
+  select * into status, body, machine
+    from authz.enter_machine('services_list', p_credential, p_request, p_org, p_machine);
   if status <> 200 then
-    return;
-  end if;
-  select m.id into machine from app.machine m where m.org_id = authz.org_id() and m.name = p_machine;
-  if not found then
-    status := 404;
-    body := api.no_machine();
     return;
   end if;
   body := (select jsonb_build_object('services', coalesce(jsonb_agg(api.service_json(s) order by s.name), '[]'))
@@ -33,15 +28,12 @@ declare
   machine uuid;
   made app.service;
 begin
-  select * into status, body from authz.enter('services_put', p_credential, p_request, p_org);
+  select * into status, body, machine
+    from authz.enter_machine('services_put', p_credential, p_request, p_org, p_machine);
   if status <> 200 then
     return;
   end if;
-  select m.id into machine from app.machine m where m.org_id = authz.org_id() and m.name = p_machine for update;
-  if not found then
-    status := 404;
-    body := api.no_machine();
-  elsif (select count(*) from app.service s
+  if (select count(*) from app.service s
       where s.org_id = authz.org_id() and s.machine_id = machine and s.name <> p_name) >= 100 then
     status := 409;
     body := authz.refusal('limit', 'A machine can have 100 services, and this one has 100. Delete one first.');

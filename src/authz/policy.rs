@@ -122,6 +122,7 @@ pub const POLICY: &[Rule] = &[
     writes("ports_delete", Org(Member)),
     reads("terminals_list", Org(Viewer)),
     writes("terminals_create", Org(Member)),
+    writes("terminals_update", Org(Member)),
     writes("terminals_delete", Org(Member)),
     // Viewers watch; who may type is in the answer.
     reads("terminals_stream", Org(Viewer)),

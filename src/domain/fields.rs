@@ -13,6 +13,9 @@ pub const PASSWORD_MIN: usize = 10;
 /// Most characters of a password: hashing longer ones costs and protects nothing.
 pub const PASSWORD_MAX: usize = 200;
 
+/// Most bytes of a directory's path: what the kernel takes.
+pub const DIRECTORY_MAX: usize = 4096;
+
 /// Most bytes of a service's definition as JSON: what the table's check allows.
 pub const SERVICE_TEXT_MAX: usize = 64 * 1024;
 
@@ -71,6 +74,21 @@ pub fn label(field: &str, text: &str, longest: usize) -> Result<String, Problem>
         return Err(Problem::invalid(field, "This must not contain control characters."));
     }
     Ok(text.to_owned())
+}
+
+/// A directory to start in.
+///
+/// # Errors
+/// 422 for `directory`.
+pub fn directory(path: String) -> Result<String, Problem> {
+    let refuse = |detail: String| Err(Problem::invalid("directory", detail));
+    if !path.starts_with('/') || path.contains('\0') {
+        return refuse("A directory is an absolute path, such as /home/sprite.".into());
+    }
+    if path.len() > DIRECTORY_MAX {
+        return refuse(format!("A directory's path has at most {DIRECTORY_MAX} bytes."));
+    }
+    Ok(path)
 }
 
 fn name<T: FromStr<Err = InvalidName>>(field: &str, what: &str, text: &str) -> Result<T, Problem> {

@@ -21,6 +21,18 @@ pub struct CreateTerminal {
     /// What its tab says; `Terminal` when absent.
     #[serde(default)]
     pub name: Option<String>,
+    /// Where its shell starts, an absolute path; the home directory when absent, or when it cannot be entered.
+    #[serde(default)]
+    pub directory: Option<String>,
+}
+
+/// What can be changed of a terminal.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(not(target_arch = "wasm32"), derive(JsonSchema))]
+pub struct UpdateTerminal {
+    /// What its tab says.
+    pub name: String,
 }
 
 #[derive(Deserialize)]
@@ -44,8 +56,21 @@ pub async fn list(call: Call) -> Result<Answer, Error> {
 pub async fn create(call: Call) -> Result<Answer, Error> {
     let request: CreateTerminal = call.read()?;
     let name = fields::label("name", request.name.as_deref().unwrap_or("Terminal"), 60)?;
+    let directory = request.directory.map(fields::directory).transpose()?;
     let (org, machine) = (call.parameter("org")?.into(), call.parameter("machine")?.into());
-    pass(call.run(vec![org, machine, new_id()?.into(), name.into()]).await?)
+    pass(call.run(vec![org, machine, new_id()?.into(), name.into(), directory.into()]).await?)
+}
+
+/// `PATCH …/terminals/{terminal}`
+///
+/// # Errors
+/// 404; 422 for a field.
+pub async fn update(call: Call) -> Result<Answer, Error> {
+    let request: UpdateTerminal = call.read()?;
+    let name = fields::label("name", &request.name, 60)?;
+    let terminal = call.id::<TerminalId>("terminal")?;
+    let (org, machine) = (call.parameter("org")?.into(), call.parameter("machine")?.into());
+    pass(call.run(vec![org, machine, terminal.into(), name.into()]).await?)
 }
 
 /// `DELETE …/terminals/{terminal}`: ends its shell.

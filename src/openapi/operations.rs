@@ -43,6 +43,7 @@ pub(super) fn shapes(operation: &str, generator: &mut SchemaGenerator) -> Shapes
         "services_put" => of::<services::PutService>(generator),
         "ports_put" => of::<ports::PutPort>(generator),
         "terminals_create" => of::<terminals::CreateTerminal>(generator),
+        "terminals_update" => of::<terminals::UpdateTerminal>(generator),
         _ => None,
     };
     let response = match operation {
@@ -69,7 +70,7 @@ pub(super) fn shapes(operation: &str, generator: &mut SchemaGenerator) -> Shapes
         "ports_list" => of::<responses::Ports>(generator),
         "ports_put" => of::<responses::Port>(generator),
         "terminals_list" => of::<responses::Terminals>(generator),
-        "terminals_create" => of::<responses::Terminal>(generator),
+        "terminals_create" | "terminals_update" => of::<responses::Terminal>(generator),
         _ => None,
     };
     let query = match operation {

@@ -256,8 +256,21 @@ pub(super) struct Terminals {
 pub(super) struct Terminal {
     id: TerminalId,
     name: String,
+    state: TerminalState,
+    /// Where its shell started; the home directory when absent.
+    directory: Option<String>,
     created_at: Time,
     ended_at: Option<Time>,
+    /// How its shell ended, once that is known.
     end: Option<TerminalEnd>,
+    /// The name of whoever opened it, while they are a member.
     created_by: Option<String>,
+}
+
+/// Whether a terminal can still be used. One that has ended is listed for a day.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "lowercase")]
+pub(super) enum TerminalState {
+    Open,
+    Ended,
 }

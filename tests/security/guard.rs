@@ -87,7 +87,7 @@ const RULES: &[Rule] = &[
     rule("an operation sets the context of its transaction first", concat!(
         "select f.name from ", functions!(), " f where f.pronamespace = 'api'::regnamespace
            and f.proargnames @> array['status', 'body']
-           and f.prosrc !~ 'authz\\.enter(_service)?\\(|set_config\\(''app\\.credential'''")),
+           and f.prosrc !~ 'authz\\.enter(_machine|_service)?\\(|set_config\\(''app\\.credential'''")),
     rule("the context ends with the transaction", concat!(
         "select f.name from ", functions!(), " f where f.prosrc ~ 'set_config\\([^;]*,\\s*false\\)'")),
     rule("the application owns nothing",

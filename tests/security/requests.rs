@@ -126,7 +126,8 @@ async fn body(stage: &Stage, operation: &Operation) -> Option<Value> {
         "exec_create" => json!({"command": "true"}),
         "services_put" => json!({"command": "sleep", "args": ["60"]}),
         "ports_put" => json!({"label": "Swept"}),
-        "terminals_create" => json!({"name": "Swept"}),
+        "terminals_create" => json!({"name": "Swept", "directory": "/srv"}),
+        "terminals_update" => json!({"name": "Swept again"}),
         other => panic!("{other} needs a body here"),
     })
 }

@@ -123,6 +123,7 @@ const FIXED: &[(&str, &str)] = &[
     ("p_days", "50"),
     ("p_desired", "down"),
     ("p_detail", "text"),
+    ("p_directory", "/srv"),
     ("p_program", "make"),
     ("p_ending", "{}"),
     ("p_idle_seconds", "900"),

@@ -399,7 +399,8 @@ export interface paths {
         delete: operations["terminals_delete"];
         options?: never;
         head?: never;
-        patch?: never;
+        /** Rename a terminal */
+        patch: operations["terminals_update"];
         trace?: never;
     };
     "/v1/orgs/{org}/machines/{machine}/terminals/{terminal}/stream": {
@@ -629,6 +630,11 @@ export interface components {
         };
         /** @description A new terminal. */
         CreateTerminal: {
+            /**
+             * @description Where its shell starts, an absolute path; the home directory when absent, or when it cannot be entered.
+             * @default null
+             */
+            directory?: string | null;
             /**
              * @description What its tab says; `Terminal` when absent.
              * @default null
@@ -1119,7 +1125,11 @@ export interface components {
              * @description A time, RFC 3339 in UTC.
              */
             created_at: string;
+            /** @description The name of whoever opened it, while they are a member. */
             created_by?: string | null;
+            /** @description Where its shell started; the home directory when absent. */
+            directory?: string | null;
+            /** @description How its shell ended, once that is known. */
             end?: components["schemas"]["TerminalEnd"] | null;
             /**
              * Format: date-time
@@ -1129,6 +1139,7 @@ export interface components {
             /** Format: uuid */
             id: string;
             name: string;
+            state: components["schemas"]["TerminalState"];
         };
         /** @description How a shell ended. */
         TerminalEnd: {
@@ -1151,6 +1162,11 @@ export interface components {
             /** @constant */
             by: "lost";
         };
+        /**
+         * @description Whether a terminal can still be used. One that has ended is listed for a day.
+         * @enum {string}
+         */
+        TerminalState: "open" | "ended";
         Terminals: {
             terminals: components["schemas"]["Terminal"][];
         };
@@ -1200,6 +1216,11 @@ export interface components {
         UpdateMember: {
             /** @description `viewer`, `member`, `admin` or `owner`. */
             role: string;
+        };
+        /** @description What can be changed of a terminal. */
+        UpdateTerminal: {
+            /** @description What its tab says. */
+            name: string;
         };
     };
     responses: never;
@@ -1262,11 +1283,13 @@ export type Sessions = components['schemas']['Sessions'];
 export type Size = components['schemas']['Size'];
 export type Terminal = components['schemas']['Terminal'];
 export type TerminalEnd = components['schemas']['TerminalEnd'];
+export type TerminalState = components['schemas']['TerminalState'];
 export type Terminals = components['schemas']['Terminals'];
 export type Token = components['schemas']['Token'];
 export type Tokens = components['schemas']['Tokens'];
 export type UpdateMachine = components['schemas']['UpdateMachine'];
 export type UpdateMember = components['schemas']['UpdateMember'];
+export type UpdateTerminal = components['schemas']['UpdateTerminal'];
 export type $defs = Record<string, never>;
 export interface operations {
     accounts_get: {
@@ -2238,6 +2261,43 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description Refused, or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    terminals_update: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                org: string;
+                machine: string;
+                terminal: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["UpdateTerminal"];
+            };
+        };
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Terminal"];
+                };
             };
             /** @description Refused, or failed. */
             default: {
