@@ -1,5 +1,6 @@
 //! The way to machines: their objects, the sockets of their agents, and the URLs of their apps.
 
+pub mod access;
 pub mod apps;
 pub mod cookies;
 pub mod dial;

@@ -1,4 +1,4 @@
-//! What an object remembers, in its SQLite: single values, items of a kind, and which tickets were used.
+//! What an object remembers, in its SQLite: single values, items of a kind, bytes, and which tickets were used.
 //!
 //! Memory elsewhere is a cache of it: an object may be evicted at any moment. Values are JSON; one that another version
 //! wrote in another shape counts as absent.
@@ -22,6 +22,10 @@ impl Memory {
         sql.exec("create table if not exists ticket (jti text primary key, expires_ms integer not null)", None)?;
         sql.exec(
             "create table if not exists item (kind text, id text, value text not null, primary key (kind, id))",
+            None,
+        )?;
+        sql.exec(
+            "create table if not exists blob (key text primary key, about text not null, bytes blob not null)",
             None,
         )?;
         let memory = Self(sql);
@@ -63,6 +67,24 @@ impl Memory {
     pub(crate) fn remove_item(&self, kind: &str, id: &str) -> Result<()> {
         self.0.exec("delete from item where kind = ? and id = ?", vec![kind.into(), id.into()])?;
         Ok(())
+    }
+
+    /// Keeps bytes and what they are, in place of what was there, in one statement. A row has at most 2 MB.
+    pub(crate) fn put_blob<T: Serialize>(&self, key: &str, about: &T, bytes: Vec<u8>) -> Result<()> {
+        let values = vec![key.into(), serde_json::to_string(about)?.into(), bytes.into()];
+        self.0.exec("insert or replace into blob (key, about, bytes) values (?, ?, ?)", values)?;
+        Ok(())
+    }
+
+    pub(crate) fn blob<T: DeserializeOwned>(&self, key: &str) -> Result<Option<(T, Vec<u8>)>> {
+        let rows = self.0.exec("select about, bytes from blob where key = ?", vec![key.into()])?;
+        let Some(row) = rows.raw().next().transpose()? else { return Ok(None) };
+        Ok(match row.as_slice() {
+            [SqlStorageValue::String(about), SqlStorageValue::Blob(bytes)] => {
+                serde_json::from_str(about).ok().map(|about| (about, bytes.clone()))
+            }
+            _ => None,
+        })
     }
 
     /// Uses a ticket's id; false when it was used before.

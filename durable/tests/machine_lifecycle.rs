@@ -33,6 +33,7 @@ fn event() -> impl Strategy<Value = Event> {
         1 => Just(Event::Provision),
         1 => actor().prop_map(|actor| Event::Start { actor }),
         3 => Just(Event::Wanted),
+        2 => Just(Event::Called),
         1 => actor().prop_map(|actor| Event::Hibernate { actor }),
         1 => Just(Event::Stop { actor: "ada".into() }),
         3 => Just(Event::Hello),
@@ -236,4 +237,34 @@ fn an_agent_that_speaks_has_been_delivered() {
     machine.on(Event::Lost, 0).unwrap();
     let effects = machine.on(Event::Looked { status: Some(SpriteStatus::Running) }, 0).unwrap();
     assert_eq!((machine.provisioned, effects), (true, vec![Effect::Work(Work::Wake)]));
+}
+
+/// What is typed into a pause that nobody ordered wakes the machine, whichever of its sockets and the look is first.
+#[test]
+fn a_call_into_a_pause_wakes_the_machine() {
+    let asleep = || Event::Looked { status: Some(SpriteStatus::Warm) };
+    for closed in [None, Some(true), Some(false)] {
+        let mut machine = running();
+        if closed == Some(true) {
+            machine.on(Event::Lost, 1).unwrap();
+        }
+        let first = machine.on(Event::Called, 2).unwrap();
+        if closed == Some(false) {
+            machine.on(Event::Lost, 3).unwrap();
+        }
+        let effects = if closed == Some(true) { first } else { machine.on(asleep(), 4).unwrap() };
+        assert_eq!(effects, [Effect::Work(Work::Wake)], "{closed:?}");
+        assert_eq!(machine.state, State::Running);
+        // The wake is lost: the next look repeats it.
+        assert!(machine.alarm_ms.is_some());
+        assert_eq!(machine.on(asleep(), 5).unwrap(), [Effect::Work(Work::Wake)]);
+        machine.on(Event::Hello, 6).unwrap();
+        machine.on(Event::Lost, 7).unwrap();
+        machine.on(asleep(), 8).unwrap();
+        assert_eq!(machine.state, State::Hibernated, "nobody calls any more");
+    }
+    let mut machine = running();
+    assert_eq!(machine.on(Event::Called, 1).unwrap(), [Effect::Work(Work::Look)]);
+    let awake = machine.on(Event::Looked { status: Some(SpriteStatus::Running) }, 2).unwrap();
+    assert_eq!((awake, machine.called), (vec![], false), "its shell does not read");
 }

@@ -52,6 +52,7 @@ begin
   perform authz.audit('members_create', coalesce(account::text, ''), status);
 end $$;
 
+-- 200: `{"machines": authz.awake_machines, "answer": member}`.
 create or replace function api.members_update(p_credential text, p_request text, p_org text, p_account text,
   p_role text, out status int, out body text)
 language plpgsql volatile security invoker set search_path = '' as $$
@@ -74,7 +75,7 @@ begin
       update app.membership m set role = p_role where m.org_id = authz.org_id() and m.account_id = p_account::uuid
         returning * into present;
       if found then
-        body := api.member_json(present)::text;
+        body := json_build_object('machines', authz.awake_machines(authz.org_id(), 0), 'answer', api.member_json(present))::text;
       else
         status := 409;
         body := authz.refusal('changed', 'Somebody changed this member, or your own role, at the same moment. Look again.');
@@ -87,11 +88,13 @@ begin
   perform authz.audit('members_update', p_account, status);
 end $$;
 
+-- 204: `{"machines": authz.awake_machines}`.
 create or replace function api.members_delete(p_credential text, p_request text, p_org text, p_account text,
   out status int, out body text)
 language plpgsql volatile security invoker set search_path = '' as $$
 declare
   present app.membership;
+  machines json;
 begin
   select * into status, body from authz.enter('members_delete', p_credential, p_request, p_org);
   if status <> 200 then
@@ -108,12 +111,14 @@ begin
   else
     begin
       perform authz.audit('members_delete', p_account, 204);
+      -- Read before, since whoever leaves sees nothing after; the deletion raises each epoch by one.
+      machines := authz.awake_machines(authz.org_id(), 1);
       delete from app.membership m where m.org_id = authz.org_id() and m.account_id = p_account::uuid;
       if not found then
         raise no_data_found;  -- takes the audit row back
       end if;
       status := 204;
-      body := '';
+      body := json_build_object('machines', machines)::text;
       return;
     exception
       when check_violation then

@@ -60,7 +60,7 @@ begin
   end if;
 end $$;
 
--- `p_session` is an id, or `current`.
+-- `p_session` is an id, or `current`. 204: `{"machines": authz.awake_machines}`.
 create or replace function api.sessions_delete(p_credential text, p_request text, p_session text,
   out status int, out body text)
 language plpgsql volatile security invoker set search_path = '' as $$
@@ -75,7 +75,7 @@ begin
     then s.hash = authz.credential_hash() else s.id = p_session::uuid end;
   if found then
     status := 204;
-    body := '';
+    body := json_build_object('machines', authz.awake_machines(null, 0))::text;
   else
     status := 404;
     body := authz.refusal('not_found', 'There is no such session.');

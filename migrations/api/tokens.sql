@@ -41,6 +41,7 @@ begin
   perform authz.audit('tokens_create', p_token, status);
 end $$;
 
+-- 204: `{"machines": authz.awake_machines}`.
 create or replace function api.tokens_delete(p_credential text, p_request text, p_token text,
   out status int, out body text)
 language plpgsql volatile security invoker set search_path = '' as $$
@@ -52,7 +53,7 @@ begin
   perform from app.api_token t where t.id = p_token::uuid and t.revoked_at is null for update;
   if found then
     status := 204;
-    body := '';
+    body := json_build_object('machines', authz.awake_machines(null, 0))::text;
   else
     status := 404;
     body := authz.refusal('not_found', 'There is no such API token.');

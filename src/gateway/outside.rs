@@ -273,6 +273,10 @@ impl TerminalOutside for World {
         platform::now_ms()
     }
 
+    async fn delay(&self, milliseconds: u64) {
+        worker::Delay::from(std::time::Duration::from_millis(milliseconds)).await;
+    }
+
     fn verifier(&self) -> &Verifier {
         &self.verifier
     }

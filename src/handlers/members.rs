@@ -10,6 +10,7 @@ use crate::answer::Answer;
 use crate::context::Call;
 use crate::domain::fields;
 use crate::error::Error;
+use crate::gateway::access;
 
 /// A new member: somebody who has an account already.
 #[derive(Debug, Deserialize)]
@@ -60,7 +61,7 @@ pub async fn update(call: Call) -> Result<Answer, Error> {
     let request: UpdateMember = call.read()?;
     let role = fields::role(&request.role)?;
     let (org, account) = (call.parameter("org")?.into(), call.id::<AccountId>("account")?);
-    pass(call.run(vec![org, account.into(), role.as_str().into()]).await?)
+    access::changed(&call, call.run(vec![org, account.into(), role.as_str().into()]).await?).await
 }
 
 /// `DELETE /v1/orgs/{org}/members/{account}`: removing somebody, or leaving.
@@ -69,5 +70,5 @@ pub async fn update(call: Call) -> Result<Answer, Error> {
 /// 403 `role`; 404; 409 `last_owner`.
 pub async fn delete(call: Call) -> Result<Answer, Error> {
     let (org, account) = (call.parameter("org")?.into(), call.id::<AccountId>("account")?);
-    pass(call.run(vec![org, account.into()]).await?)
+    access::changed(&call, call.run(vec![org, account.into()]).await?).await
 }

@@ -12,6 +12,7 @@ use crate::context::{Call, new_id};
 use crate::db::{Database, Operation};
 use crate::domain::fields;
 use crate::error::{Error, Problem};
+use crate::gateway::access;
 use crate::secrets::{Prefix, Token};
 use crate::{passwords, platform};
 
@@ -84,6 +85,6 @@ pub async fn list(call: Call) -> Result<Answer, Error> {
 pub async fn delete(call: Call) -> Result<Answer, Error> {
     let current = call.parameter("session")? == "current";
     let session = if current { "current".to_owned() } else { call.id::<SessionId>("session")? };
-    let answer = pass(call.run(vec![session.into()]).await?)?;
+    let answer = access::changed(&call, call.run(vec![session.into()]).await?).await?;
     Ok(if current { answer.with("set-cookie", cleared_session_cookie()) } else { answer })
 }

@@ -10,6 +10,7 @@ use crate::answer::Answer;
 use crate::context::{Call, new_id};
 use crate::domain::fields;
 use crate::error::Error;
+use crate::gateway::access;
 use crate::platform;
 use crate::secrets::{Prefix, Token};
 
@@ -78,5 +79,5 @@ pub async fn create(call: Call) -> Result<Answer, Error> {
 /// 404.
 pub async fn delete(call: Call) -> Result<Answer, Error> {
     let token = call.id::<TokenId>("token")?;
-    pass(call.run(vec![token.into()]).await?)
+    access::changed(&call, call.run(vec![token.into()]).await?).await
 }

@@ -11,6 +11,7 @@
 //! Absent on purpose: mocks. Rows that no operation makes (an expired session) are written by the superuser, and the
 //! test says so.
 
+pub mod agent;
 pub mod apps;
 pub mod chance;
 pub mod client;

@@ -18,6 +18,8 @@ pub struct Person {
     pub email: String,
     /// Their account.
     pub account: String,
+    /// Their name.
+    pub name: String,
     /// The slug of the organization that sign-up made.
     pub first_org: String,
 }
@@ -39,7 +41,13 @@ impl World {
         let client = self.anonymous().browser();
         let body = json!({"email": email, "name": format!("Person {name}"), "password": PASSWORD});
         let account = client.post("/v1/accounts", body).await.expect(201);
-        Person { client, email, account: text(&account["id"]), first_org: text(&account["orgs"][0]["slug"]) }
+        Person {
+            client,
+            email,
+            account: text(&account["id"]),
+            name: text(&account["name"]),
+            first_org: text(&account["orgs"][0]["slug"]),
+        }
     }
 
     /// Signs somebody up, for whoever needs the organization.

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use snapvm_protocol::agent::TerminalEnd;
-use snapvm_protocol::terminal::{Attach, Follow, Frame, Notice, SUBPROTOCOL};
+use snapvm_protocol::terminal::{Attach, Follow, Frame, KeptHead, Notice, Person, SUBPROTOCOL};
 use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::protocol::Message;
 
@@ -25,8 +25,12 @@ pub struct Terminal {
     pub offset: u64,
     /// Everything received so far.
     pub output: Vec<u8>,
-    /// What the object has said.
+    /// What the object has said of the machine.
     pub notices: Vec<Notice>,
+    /// Who has the session open, as it was told last.
+    pub people: Vec<Person>,
+    /// The kept screen that was shown last, and how many notices came before it was whole.
+    pub kept: Option<(KeptHead, Vec<u8>, usize)>,
     /// How the shell ended, and how much output there was before.
     pub end: Option<(TerminalEnd, usize)>,
     /// How often it has been let in.
@@ -63,6 +67,8 @@ impl Terminal {
             offset: 0,
             output: Vec::new(),
             notices: Vec::new(),
+            people: Vec::new(),
+            kept: None,
             end: None,
             attached: 0,
             closed: None,
@@ -152,6 +158,22 @@ impl Terminal {
         self.socket.is_some()
     }
 
+    /// Waits until the socket is closed, and gives its code.
+    pub async fn until_closed(&mut self, patience: Duration) -> u16 {
+        self.until_within("it is closed", patience, |terminal| !terminal.is_open()).await;
+        self.closed.unwrap_or_default()
+    }
+
+    /// Waits until it is told that these have the session open: name, whether they may type, windows, whether it is
+    /// one of them.
+    pub async fn until_people(&mut self, people: &[(&str, bool, u32, bool)]) {
+        let wanted: Vec<Person> = people
+            .iter()
+            .map(|&(name, write, windows, you)| Person { name: name.to_owned(), write, windows, you })
+            .collect();
+        self.until(&format!("{people:?}"), |terminal| terminal.people == wanted).await;
+    }
+
     /// Whether all that was typed has been taken by the shell.
     pub fn is_acknowledged(&self) -> bool {
         self.unacknowledged.is_empty()
@@ -186,6 +208,7 @@ impl Terminal {
             }
         };
         match Frame::decode(&bytes).expect("a frame that can be read") {
+            Frame::Notice(Notice::People { people }) => self.people = people,
             Frame::Notice(notice) => {
                 if notice == Notice::Connected {
                     self.attach().await;
@@ -212,7 +235,15 @@ impl Terminal {
             }
             Frame::InputAcknowledge(applied) => self.unacknowledged.retain(|(number, _)| *number > applied),
             Frame::End(end) => self.end = Some((end, self.output.len())),
-            Frame::Size(..) | Frame::Kept(_) | Frame::KeptPart(..) => {}
+            Frame::Kept(head) => self.kept = Some((head, Vec::new(), self.notices.len())),
+            Frame::KeptPart(position, part) => {
+                let (head, bytes, notices) = self.kept.as_mut().expect("a head before its parts");
+                assert_eq!(usize::try_from(position).expect("a length"), bytes.len());
+                bytes.extend_from_slice(part);
+                assert!(bytes.len() <= usize::try_from(head.bytes).expect("a length"));
+                assert_eq!(*notices, self.notices.len(), "a kept screen comes in one piece");
+            }
+            Frame::Size(..) => {}
             other => panic!("{other:?}"),
         }
     }
@@ -232,7 +263,10 @@ impl Terminal {
     fn tail(&self) -> String {
         let from = self.output.len().saturating_sub(300);
         let output = String::from_utf8_lossy(&self.output[from..]).into_owned();
-        format!("notices {:?}, closed {:?}, end {:?}, output …{output:?}", self.notices, self.closed, self.end)
+        format!(
+            "notices {:?}, people {:?}, closed {:?}, end {:?}, output …{output:?}",
+            self.notices, self.people, self.closed, self.end
+        )
     }
 }
 
@@ -254,12 +288,14 @@ pub async fn stream(
 ) -> Result<Socket, Refused> {
     let path = format!("{}/terminals/{id}/stream{}", machine.path, if wake { "?wake=true" } else { "" });
     let site = world.site();
-    let cookie = client.session().map(|session| format!("{SESSION_COOKIE}={session}")).unwrap_or_default();
-    let headers = [
-        ("sec-websocket-protocol", SUBPROTOCOL),
-        ("origin", site.origin.as_str()),
-        ("cookie", cookie.as_str()),
-        ("cf-connecting-ip", client.address()),
-    ];
+    let mut headers = vec![("sec-websocket-protocol", SUBPROTOCOL), ("cf-connecting-ip", client.address())];
+    let shown = match client.token() {
+        Some(token) => format!("Bearer {token}"),
+        None => client.session().map(|session| format!("{SESSION_COOKIE}={session}")).unwrap_or_default(),
+    };
+    match client.token() {
+        Some(_) => headers.push(("authorization", &shown)),
+        None => headers.extend([("cookie", shown.as_str()), ("origin", &site.origin)]),
+    }
     sockets::open(world, &site.host, &path, &headers).await
 }

@@ -15,7 +15,7 @@ const QUIET: Duration = Duration::from_secs(12);
 
 /// How often an object of this class has been constructed: its count in the files of the one that knows `id`. Read
 /// while the runtime writes them, so raw: of all the copies that pages and log hold, the newest has the highest number.
-fn constructions(class: &str, id: &str) -> u64 {
+pub(crate) fn constructions(class: &str, id: &str) -> u64 {
     let mut highest = 0;
     for entry in std::fs::read_dir(world().stack.dir.join("objects").join(class)).unwrap().flatten() {
         let path = entry.path();
@@ -51,10 +51,12 @@ fn contains(bytes: &[u8], text: &[u8]) -> bool {
 
 #[tokio::test]
 async fn quiet_objects_go_and_their_sockets_stay() {
-    let (_, machine) = Machine::running(world()).await;
+    let (org, machine) = Machine::running(world()).await;
+    let viewer = org.member(world(), "viewer").await;
     let mut terminal = Terminal::start(world(), &machine).await;
     let (epoch, terminal_id) = (terminal.epoch, terminal.id.clone());
     let counts = || [constructions("TerminalSession", &terminal_id), constructions("MachineGateway", &machine.id)];
+    terminal.until_people(&[(&org.owner.name, true, 1, true)]).await;
     let (before, notices) = (counts(), terminal.notices.len());
     assert!(before.iter().all(|count| *count > 0), "{before:?}");
     // Each object has a clock of its own, and something may have happened to one of them meanwhile.
@@ -78,4 +80,9 @@ async fn quiet_objects_go_and_their_sockets_stay() {
         assert!(round < 4, "the objects stay in memory");
     }
     assert_eq!((terminal.epoch, terminal.notices.len()), (epoch, notices), "nobody had to connect again");
+    // An object that has come back knows who is there.
+    let mut watching = Terminal::open(world(), &machine.used_by(&viewer.client), &terminal.id).await;
+    let mut people = [(org.owner.name.as_str(), true, 1, false), (viewer.name.as_str(), false, 1, true)];
+    people.sort_unstable();
+    watching.until_people(&people).await;
 }

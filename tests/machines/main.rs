@@ -11,6 +11,10 @@ mod exec;
 mod sleep;
 mod stop;
 mod terminals;
+mod terminals_access;
+mod terminals_kept;
+mod terminals_pauses;
+mod terminals_people;
 
 use std::sync::OnceLock;
 use std::time::Duration;

@@ -1,12 +1,12 @@
 //! Hibernation: the machine stands still, anybody's need wakes it, and what was promised to survive has survived.
 
 use serde_json::json;
-use snapvm_protocol::agent::TerminalEnd;
+use snapvm_protocol::agent::{TerminalEnd, close};
 use snapvm_protocol::terminal::Notice;
 use snapvm_tests::apps::Visitor;
 use snapvm_tests::machines::Machine;
 use snapvm_tests::sprites::{is_frozen, processes};
-use snapvm_tests::terminal::Terminal;
+use snapvm_tests::terminal::{Terminal, stream};
 use snapvm_tests::{PATIENCE, until};
 
 use crate::world;
@@ -75,6 +75,28 @@ async fn a_hibernated_machine_stands_still_until_somebody_needs_it() {
     for kind in ["hibernating", "hibernated", "waking", "running"] {
         assert!(kinds.iter().filter(|other| **other == kind).count() >= 3, "{kind}: {kinds:?}");
     }
+}
+
+#[tokio::test]
+async fn a_terminal_deleted_in_its_machines_sleep_does_not_come_back() {
+    let (_, machine) = Machine::running(world()).await;
+    let (mut deleted, mut kept) = (Terminal::start(world(), &machine).await, Terminal::start(world(), &machine).await);
+    let word = sleeper(&mut deleted).await;
+    hibernate(&machine, &mut deleted).await;
+    let path = format!("{}/terminals/{}", machine.path, deleted.id);
+    machine.client.delete(&path).await.expect(204);
+    assert_eq!(deleted.until_closed(PATIENCE).await, close::NOT_FOUND);
+    for wake in [false, true] {
+        let refused = stream(world(), &machine.client, &machine, &deleted.id, wake).await.unwrap_err();
+        assert_eq!(refused.status, 404, "{refused:?}");
+    }
+    assert_eq!(machine.record().await["state"], "hibernated");
+    // The machine wakes for the other one, and hears then that this one is over.
+    assert_eq!(kept.run("echo awake").await, "awake");
+    until("its processes are gone", PATIENCE, || async { processes(&word).is_empty().then_some(()) }).await;
+    let ended = || async { Some(machine.listed(&deleted.id).await).filter(|listed| !listed["end"].is_null()) };
+    assert_eq!(until("the record says how", PATIENCE, ended).await["state"], "ended");
+    assert_eq!(machine.listed(&kept.id).await["state"], "open");
 }
 
 #[tokio::test]

@@ -51,13 +51,22 @@ pub enum Command {
         columns: u16,
         /// Rows to start with.
         rows: u16,
+        /// Where to start; the home directory when absent.
+        directory: Option<String>,
         /// Whether to wake a machine that sleeps.
         wake: bool,
+        /// Whether its agent, though connected, has not taken what somebody typed.
+        unanswered: bool,
     },
     /// End a session's shell.
     CloseTerminal {
         /// Which session.
         session: TerminalId,
+    },
+    /// Access changed: open connections of before are over, open terminals are looked at again.
+    Access {
+        /// The machine's epoch since then.
+        epoch: u64,
     },
     /// May traffic go to the sprite? Wakes it and waits if need be.
     Lease {

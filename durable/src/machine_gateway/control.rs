@@ -1,7 +1,7 @@
 //! The agent's control socket: who may open it, and what it says.
 
 use serde::{Deserialize, Serialize};
-use snapvm_protocol::agent::{OpenTerminal, PROTOCOL_VERSION, ToAgent, ToObject, WokeBy, close, decode};
+use snapvm_protocol::agent::{PROTOCOL_VERSION, ToAgent, ToObject, WokeBy, close, decode};
 use snapvm_protocol::ids::MachineId;
 use snapvm_protocol::tickets::{Pass, Purpose, TicketError};
 use worker::{Request, Response, WebSocket, WebSocketPair};
@@ -10,6 +10,7 @@ use super::object::Gateway;
 use super::outside::Outside;
 use super::reports::Report;
 use super::state::Event;
+use super::terminals::Terminal;
 use crate::dial::{Binding, Dial, LIFETIME_MS};
 use crate::terminal_session::command::Command as TerminalCommand;
 
@@ -144,7 +145,7 @@ impl<O: Outside> Gateway<O> {
             ToObject::TerminalEnded { session, end } => {
                 self.report(machine, Report::Ended(session, end)).await?;
                 let _ = self.0.outside.tell_terminal(session, &TerminalCommand::Ended { end }).await;
-                self.drop_terminal(session);
+                self.end_terminal(session);
                 return Ok(());
             }
         };
@@ -174,7 +175,6 @@ impl<O: Outside> Gateway<O> {
             }
         };
         if let Some(cache) = self.0.cache.borrow_mut().as_mut() {
-            cache.record.epoch = cache.record.epoch.max(record.epoch);
             cache.record.services.clone_from(&record.services);
             cache.machine.idle_seconds = record.idle_seconds;
         }
@@ -193,17 +193,9 @@ impl<O: Outside> Gateway<O> {
             epoch: record.epoch,
             idle_seconds: record.idle_seconds,
             services: record.services,
-            terminals: wanted
-                .into_iter()
-                .map(|terminal| OpenTerminal {
-                    session: terminal.session,
-                    columns: terminal.columns,
-                    rows: terminal.rows,
-                    fresh: !terminal.started,
-                    directory: None,
-                })
-                .collect(),
+            terminals: wanted.into_iter().map(Terminal::order).collect(),
         });
+        self.raise_epoch(record.epoch);
         let _ = self.apply(Event::Hello).await;
         self.0.outside.log(&format!("machine {machine}: agent connected ({woke:?})"));
         for status in services {

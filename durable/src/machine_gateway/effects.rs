@@ -96,7 +96,9 @@ impl<O: Outside> Gateway<O> {
                     break;
                 };
                 match gateway.0.outside.save(&record, state, &reason, history.as_ref()).await {
-                    Ok(epoch) => gateway.raise_epoch(epoch),
+                    Ok(epoch) => {
+                        gateway.raise_epoch(epoch);
+                    }
                     // The record says so: whatever the object was about, it ends here.
                     Err(Failure::Deleting) => {
                         gateway.0.saving.set(false);
@@ -198,24 +200,12 @@ impl<O: Outside> Gateway<O> {
         }) else {
             return;
         };
-        let sessions = self.terminals();
-        if sessions.is_empty() {
-            return;
-        }
-        let gateway = self.clone();
-        self.0.state.wait_until(async move {
-            for terminal in sessions {
-                let command = TerminalCommand::Notice { notice: notice.clone() };
-                if let Err(failure) = gateway.0.outside.tell_terminal(terminal.session, &command).await {
-                    gateway.0.outside.log(&format!("terminal {}: {failure}", terminal.session));
-                }
-            }
-        });
+        self.spawn_word(TerminalCommand::Notice { notice });
     }
 
     /// The machine is gone: so is everything this object knows.
     async fn forget(&self) {
-        for terminal in self.terminals() {
+        for terminal in self.all_terminals() {
             let _ = self.0.outside.tell_terminal(terminal.session, &TerminalCommand::Forget).await;
         }
         self.0.cache.borrow_mut().take();

@@ -6,13 +6,14 @@ use std::rc::Rc;
 
 use futures::channel::oneshot;
 use futures::future::{Either, select};
-use snapvm_protocol::agent::{OpenTerminal, ToAgent};
-use snapvm_protocol::ids::{MachineId, TerminalId};
+use snapvm_protocol::agent::ToAgent;
+use snapvm_protocol::ids::MachineId;
 use snapvm_protocol::lifecycle::MachineState;
 use snapvm_protocol::tickets::{Purpose, Ticket};
 use worker::{Request, Response, State};
 
 use crate::memory::Memory;
+use crate::terminal_session::command::Command as TerminalCommand;
 
 use super::command::{Command, Lease, Reply};
 use super::outside::{Failure, Outside, Record};
@@ -122,12 +123,16 @@ impl<O: Outside> Gateway<O> {
                 self.tell(&ToAgent::ServiceCommand { name, action });
                 self.reload(&Command::Services).await
             }
-            Command::OpenTerminal { session, columns, rows, wake } => {
-                self.open_terminal(session, columns, rows, wake).await
+            Command::OpenTerminal { session, columns, rows, directory, wake, unanswered } => {
+                let wanted = Terminal { session, columns, rows, directory, started: false, ended_ms: None };
+                self.open_terminal(wanted, wake, unanswered).await
             }
-            Command::CloseTerminal { session } => {
-                self.tell(&ToAgent::CloseTerminal { session });
-                self.drop_terminal(session);
+            Command::CloseTerminal { session } => self.close_terminal(session).await,
+            Command::Access { epoch } => {
+                // Looked at also when the epoch is known: a look that began before this change does not count.
+                if !self.raise_epoch(epoch) {
+                    self.spawn_word(TerminalCommand::LookAgain);
+                }
                 self.present()
             }
             Command::Lease { epoch } => self.lease(epoch, |epoch| Purpose::Ingress { epoch }).await,
@@ -188,6 +193,7 @@ impl<O: Outside> Gateway<O> {
         let Some(machine) = self.record().map(|record| record.machine) else { return self.present() };
         match self.0.outside.load(machine).await {
             Ok(record) => {
+                self.raise_epoch(record.epoch);
                 let (services, idle_seconds) = (record.services.clone(), record.idle_seconds);
                 if let Some(cache) = self.0.cache.borrow_mut().as_mut() {
                     cache.record.services.clone_from(&services);
@@ -201,23 +207,6 @@ impl<O: Outside> Gateway<O> {
                 }
             }
             Err(failure) => self.0.outside.log(&format!("machine {machine}: reading its record: {failure}")),
-        }
-        self.present()
-    }
-
-    async fn open_terminal(&self, session: TerminalId, columns: u16, rows: u16, wake: bool) -> Reply {
-        let started = self.terminal(session).is_some_and(|known| known.started);
-        self.keep_terminal(&Terminal { session, columns, rows, started });
-        if self.is_ready() {
-            self.tell(&ToAgent::OpenTerminal(OpenTerminal {
-                session,
-                columns,
-                rows,
-                fresh: !started,
-                directory: None,
-            }));
-        } else if wake && let Err(refusal) = self.apply(Event::Wanted).await {
-            return refused(refusal);
         }
         self.present()
     }
@@ -272,7 +261,8 @@ impl<O: Outside> Gateway<O> {
         }
     }
 
-    pub(super) fn raise_epoch(&self, epoch: u64) {
+    /// Access changed if this is newer than what is known: the agent and open terminals hear of it.
+    pub(super) fn raise_epoch(&self, epoch: u64) -> bool {
         let raised = match self.0.cache.borrow_mut().as_mut() {
             Some(cache) if epoch > cache.record.epoch => {
                 cache.record.epoch = epoch;
@@ -283,7 +273,12 @@ impl<O: Outside> Gateway<O> {
         if raised {
             self.remember();
             self.tell(&ToAgent::Epoch { epoch });
+            // Nobody may do anything at a machine that is being deleted, and its terminals are told so.
+            if !self.is_deleting() {
+                self.spawn_word(TerminalCommand::LookAgain);
+            }
         }
+        raised
     }
 
     pub(super) fn record(&self) -> Option<Record> {
@@ -292,6 +287,10 @@ impl<O: Outside> Gateway<O> {
 
     pub(super) fn is_ready(&self) -> bool {
         self.0.cache.borrow().as_ref().is_some_and(|cache| cache.machine.is_ready())
+    }
+
+    fn is_deleting(&self) -> bool {
+        self.0.cache.borrow().as_ref().is_some_and(|cache| cache.machine.state == MachineState::Deleting)
     }
 
     /// A signed ticket for the agent.
@@ -314,6 +313,6 @@ impl<O: Outside> Gateway<O> {
     }
 }
 
-fn refused(refusal: Refusal) -> Reply {
+pub(super) fn refused(refusal: Refusal) -> Reply {
     Reply::Refused { code: refusal.code.into(), detail: refusal.detail }
 }

@@ -47,6 +47,9 @@ pub struct Machine {
     pub idle_seconds: u64,
     /// Whether the agent's control socket is open.
     pub connected: bool,
+    /// Whether somebody typed, and no agent has taken it since.
+    #[serde(default)]
+    pub called: bool,
     /// Whether a first shell, service or request may find the sprite: it has been provisioned.
     pub provisioned: bool,
     /// Failed tries at the present work.
@@ -88,6 +91,8 @@ pub enum Event {
     },
     /// Traffic wants it awake.
     Wanted,
+    /// Somebody at a terminal wants it awake, and nobody answers there.
+    Called,
     /// Somebody wants it asleep.
     Hibernate {
         /// Who; nobody for an idle machine.
@@ -227,6 +232,7 @@ impl Machine {
             activity: 0,
             idle_seconds,
             connected: false,
+            called: false,
             provisioned,
             tries: 0,
             alarm_ms: None,

@@ -14,6 +14,7 @@ pub(super) fn on(machine: &mut Machine, event: Event, now: u64) -> Result<Vec<Ef
         Event::Provision if machine.state == State::Creating => work(machine, Work::Provision, now),
         Event::Start { actor } => start(machine, actor, now),
         Event::Wanted => wanted(machine, now)?,
+        Event::Called => called(machine, now)?,
         Event::Hibernate { actor } => hibernate(machine, actor, now)?,
         Event::Stop { actor } => stop(machine, actor, now)?,
         Event::Delete { actor } => delete(machine, actor, now),
@@ -90,6 +91,7 @@ fn deleting(machine: &mut Machine, event: &Event, now: u64) -> Vec<Effect> {
 
 fn enter(machine: &mut Machine, state: State, reason: &str) {
     machine.state = state;
+    machine.called = false;
     reason.clone_into(&mut machine.reason);
     machine.tries = 0;
     machine.unsaved = true;
@@ -157,6 +159,17 @@ fn wanted(machine: &mut Machine, now: u64) -> Result<Vec<Effect>, Refusal> {
         State::Failed => Err(Refusal { code: "failed", detail: machine.reason.clone() }),
         _ => Ok(vec![]),
     }
+}
+
+/// A runtime that has paused the machine by itself may have left its sockets open, or they close a moment later: only
+/// a look tells, and what it finds asleep is woken.
+fn called(machine: &mut Machine, now: u64) -> Result<Vec<Effect>, Refusal> {
+    if machine.state != State::Running {
+        return wanted(machine, now);
+    }
+    machine.called = true;
+    let needed = if machine.connected { Work::Look } else { Work::Wake };
+    Ok(work(machine, needed, now))
 }
 
 /// Before the agent was told to go, a sleep is called off; after that, the machine is woken.
@@ -276,6 +289,7 @@ fn delete(machine: &mut Machine, actor: Option<String>, now: u64) -> Vec<Effect>
 
 fn hello(machine: &mut Machine, now: u64) -> Vec<Effect> {
     machine.connected = true;
+    machine.called = false;
     // An agent that speaks has been delivered, whatever became of the answer that would have said so.
     machine.provisioned = true;
     match machine.state {
@@ -370,7 +384,11 @@ fn looked(machine: &mut Machine, status: Option<SpriteStatus>, now: u64) -> Vec<
             machine.unsaved = true;
             vec![Effect::Save(None)]
         }
-        State::Running if machine.connected => vec![],
+        State::Running if asleep && machine.called => work(machine, Work::Wake, now),
+        State::Running if machine.connected => {
+            machine.called = false;
+            vec![]
+        }
         State::Running if asleep => {
             enter(machine, State::Hibernated, "Asleep: the runtime paused it by itself.");
             machine.alarm_ms = None;

@@ -13,6 +13,8 @@ pub enum Command {
         /// What.
         notice: Notice,
     },
+    /// Access to the machine may have changed: every client is looked at again.
+    LookAgain,
     /// The shell is gone, and no agent will say so.
     Ended {
         /// How.

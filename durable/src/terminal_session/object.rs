@@ -1,27 +1,27 @@
 //! The object: lets clients and the agent in, and takes what the machine's gateway says.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
 use std::rc::Rc;
 
 use serde::{Deserialize, Serialize};
 use snapvm_protocol::agent::{TerminalEnd, close};
 use snapvm_protocol::ids::{MachineId, TerminalId};
-use snapvm_protocol::terminal::{ClientMode, Frame, Notice, SUBPROTOCOL};
+use snapvm_protocol::terminal::{Frame, Notice, SUBPROTOCOL};
 use snapvm_protocol::tickets::{Purpose, TicketError};
-use worker::{Request, Response, State, WebSocket, WebSocketPair};
+use worker::{Request, Response, State, WebSocketPair};
 
+use super::clients::{Client, Sockets, send};
 use super::command::Command;
-use super::outside::{Outside, Visitor};
+use super::kept::Arriving;
+use super::outside::{Arrival, Outside};
 use crate::dial::{Dial, LIFETIME_MS};
 use crate::machine_gateway::command::{Command as GatewayCommand, Reply};
 use crate::memory::Memory;
 
-/// The Worker's word on a client, as JSON, on the request that opens its socket.
-pub const VISITOR: &str = "x-snap-visitor";
-/// Client id of the agent's socket.
-pub(super) const AGENT: u32 = 0;
-pub(super) const CLIENT: &str = "client";
+/// The Worker's word on a client, as JSON in ASCII, on the request that opens its socket.
+pub const ARRIVAL: &str = "x-snap-arrival";
+/// How long a session that has ended can still be looked at: as long as it is listed.
+const ENDED_MS: u64 = 24 * 60 * 60 * 1000;
 
 /// A session's switch. Cheap to clone.
 pub struct Session<O>(pub(super) Rc<Inner<O>>);
@@ -36,28 +36,25 @@ pub(super) struct Inner<O> {
     pub(super) state: State,
     pub(super) outside: O,
     pub(super) memory: Memory,
-    /// Sockets by client id, [`AGENT`] among them: a cache of what the platform keeps.
-    pub(super) sockets: RefCell<Option<HashMap<u32, WebSocket>>>,
-    pub(super) clients: RefCell<HashMap<u32, Client>>,
+    /// A cache of what the platform keeps.
+    pub(super) sockets: RefCell<Option<Sockets>>,
+    pub(super) arriving: RefCell<Option<Arriving>>,
     /// Since when input is unacknowledged, Unix ms.
     pub(super) unacknowledged: Cell<Option<u64>>,
     pub(super) alarm_set: Cell<bool>,
+    /// When input that found no agent last asked for a wake, Unix ms.
+    pub(super) called_ms: Cell<u64>,
     /// Whether clients have been told how the shell ended.
     pub(super) end_told: Cell<bool>,
+    /// Whether people are about to be told who is there.
+    pub(super) telling: Cell<bool>,
 }
 
-/// What is remembered of a client.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Client {
-    pub(super) visitor: Visitor,
-    /// When their access was last looked at, Unix ms.
-    pub(super) checked_ms: u64,
-}
-
-impl Client {
-    pub(super) fn mode(&self) -> ClientMode {
-        if self.visitor.write { ClientMode::Write } else { ClientMode::Read }
-    }
+/// How and when the shell ended.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+struct Ended {
+    end: TerminalEnd,
+    at_ms: u64,
 }
 
 impl<O: Outside> Session<O> {
@@ -73,10 +70,12 @@ impl<O: Outside> Session<O> {
             outside,
             memory,
             sockets: RefCell::new(None),
-            clients: RefCell::new(HashMap::new()),
+            arriving: RefCell::new(None),
             unacknowledged: Cell::new(None),
             alarm_set: Cell::new(false),
+            called_ms: Cell::new(0),
             end_told: Cell::new(false),
+            telling: Cell::new(false),
         })))
     }
 
@@ -113,22 +112,41 @@ impl<O: Outside> Session<O> {
                     self.broadcast(&Frame::Notice(notice));
                 }
             }
+            Command::LookAgain => self.look_at_all().await,
             Command::Ended { end } => {
-                self.0.memory.put("end", &end)?;
+                self.0.memory.put("ended", &Ended { end, at_ms: self.0.outside.now_ms() })?;
+                self.set_alarm(ENDED_MS).await;
                 // The agent has usually said so itself, after the last output.
                 if !self.0.end_told.replace(true) && (self.agent().is_none() || end == TerminalEnd::Lost) {
                     self.broadcast(&Frame::End(end));
                 }
             }
-            Command::Forget => {
-                for socket in self.0.state.get_websockets() {
-                    let _ = socket.close(Some(close::NOT_FOUND), Some("gone"));
-                }
-                self.0.sockets.borrow_mut().take();
-                self.0.state.storage().delete_all().await?;
-            }
+            Command::Forget => self.forget().await?,
         }
         Ok(())
+    }
+
+    async fn forget(&self) -> worker::Result<()> {
+        for socket in self.0.state.get_websockets() {
+            let _ = socket.close(Some(close::NOT_FOUND), Some("gone"));
+        }
+        self.forget_sockets();
+        self.0.state.storage().delete_all().await
+    }
+
+    /// Input has waited for an acknowledgement, or the session has ended long ago.
+    ///
+    /// # Errors
+    /// When the platform fails.
+    pub async fn alarm(&self) -> worker::Result<Response> {
+        match self.0.memory.get::<Ended>("ended")? {
+            None => self.check_input().await,
+            Some(ended) => match (ended.at_ms + ENDED_MS).checked_sub(self.0.outside.now_ms()) {
+                Some(rest @ 1..) => self.set_alarm(rest).await,
+                _ => self.forget().await?,
+            },
+        }
+        Response::ok("")
     }
 
     async fn accept_client(
@@ -137,38 +155,30 @@ impl<O: Outside> Session<O> {
         session: TerminalId,
         request: &Request,
     ) -> worker::Result<Response> {
-        let Some(visitor) =
-            request.headers().get(VISITOR)?.and_then(|text| serde_json::from_str::<Visitor>(&text).ok())
+        let Some(Arrival { visitor, wake, directory }) =
+            request.headers().get(ARRIVAL)?.and_then(|text| serde_json::from_str(&text).ok())
         else {
             return Response::error("not a visitor", 403);
         };
-        self.0.memory.put("machine", &machine)?;
-        self.0.memory.put("session", &session)?;
-        let id = self.0.memory.get::<u32>("clients")?.unwrap_or(AGENT).wrapping_add(1).max(1);
-        self.0.memory.put("clients", &id)?;
+        self.remember(machine, session)?;
+        if let Some(directory) = directory {
+            self.0.memory.put("directory", &directory)?;
+        }
+        let id = self.next_id()?;
         let client = Client { visitor, checked_ms: self.0.outside.now_ms() };
-        self.0.memory.put_item(CLIENT, &id.to_string(), &client)?;
+        let joined = Frame::Joined(client.mode());
         let pair = WebSocketPair::new()?;
         self.0.state.accept_web_socket(&pair.server);
-        pair.server.serialize_attachment(id)?;
-        self.remember_socket(id, pair.server.clone());
-        self.0.clients.borrow_mut().insert(id, client.clone());
-
-        if let Some(end) = self.0.memory.get::<TerminalEnd>("end")?.filter(|_| self.agent().is_none()) {
-            send(&pair.server, &Frame::End(end).encode());
-        } else if self.agent().is_some() {
-            self.to_agent(&Frame::Joined(client.mode()).encode_for(id));
+        self.add_client(id, pair.server.clone(), client)?;
+        self.tell_people();
+        if self.to_agent(&joined.encode_for(id)) {
             send(&pair.server, &Frame::Notice(Notice::Connected).encode());
         } else {
-            let this = self.clone();
-            let socket = pair.server.clone();
-            self.0.state.wait_until(async move {
-                let notice = this.open(client.visitor.wake).await;
-                // The agent may have dialled meanwhile, and said so itself.
-                if this.agent().is_none() {
-                    send(&socket, &Frame::Notice(notice).encode());
-                }
-            });
+            self.show_kept(&pair.server);
+            match self.0.memory.get::<Ended>("ended")? {
+                Some(ended) => send(&pair.server, &Frame::End(ended.end).encode()),
+                None => self.call(id, wake),
+            }
         }
         let response = Response::from_websocket(pair.client)?;
         let headers = worker::Headers::new();
@@ -176,14 +186,27 @@ impl<O: Outside> Session<O> {
         Ok(response.with_headers(headers))
     }
 
+    /// Asks for the session's shell, and tells a client what the machine is doing.
+    fn call(&self, id: u32, wake: bool) {
+        let this = self.clone();
+        self.0.state.wait_until(async move {
+            let notice = this.open(wake, false).await;
+            // The agent may have dialled meanwhile, and said so itself.
+            if this.agent().is_none() {
+                this.to_client(id, &Frame::Notice(notice).encode());
+            }
+        });
+    }
+
     /// Asks the gateway for the session's shell, and says in a client's words what the machine is doing.
-    pub(super) async fn open(&self, wake: bool) -> Notice {
+    pub(super) async fn open(&self, wake: bool, unanswered: bool) -> Notice {
         let failed = |reason: &str| Notice::Failed { reason: reason.into() };
         let (Ok(Some(machine)), Ok(Some(session))) = (self.0.memory.get("machine"), self.0.memory.get("session"))
         else {
             return failed("The session is not known here.");
         };
-        let command = GatewayCommand::OpenTerminal { session, columns: 80, rows: 24, wake };
+        let directory = self.0.memory.get("directory").ok().flatten();
+        let command = GatewayCommand::OpenTerminal { session, columns: 80, rows: 24, directory, wake, unanswered };
         match self.0.outside.gateway(machine, &command).await {
             Some(Reply::State { state, reason }) => crate::machine_gateway::notice(state, &reason, wake),
             Some(Reply::Refused { detail, .. }) => Notice::Failed { reason: detail },
@@ -201,25 +224,34 @@ impl<O: Outside> Session<O> {
             self.0.outside.log(&format!("terminal {session}: an agent's socket was refused: {error}"));
             return Response::error(error.to_string(), 403);
         }
-        self.0.memory.put("machine", &machine)?;
-        self.0.memory.put("session", &session)?;
-        self.0.memory.remove("end")?;
+        self.remember(machine, session)?;
+        self.0.memory.remove("ended")?;
         self.0.end_told.set(false);
         if let Some(old) = self.agent() {
             let _ = old.close(Some(close::REPLACED), Some("replaced"));
         }
         let pair = WebSocketPair::new()?;
         self.0.state.accept_web_socket(&pair.server);
-        pair.server.serialize_attachment(AGENT)?;
-        self.remember_socket(AGENT, pair.server);
+        self.add_agent(pair.server)?;
         self.0.unacknowledged.set(None);
+        self.0.arriving.borrow_mut().take();
+        self.0.called_ms.set(0);
         for id in self.client_ids() {
-            if let Some(client) = self.client(id) {
-                self.to_agent(&Frame::Joined(client.mode()).encode_for(id));
+            if let Some(joined) = self.with_client(id, |peer| Frame::Joined(peer.client.mode())) {
+                self.to_agent(&joined.encode_for(id));
                 self.to_client(id, &Frame::Notice(Notice::Connected).encode());
             }
         }
         Response::from_websocket(pair.client)
+    }
+
+    /// Writes down what it is; once.
+    fn remember(&self, machine: MachineId, session: TerminalId) -> worker::Result<()> {
+        if self.0.memory.get("session")? != Some(session) {
+            self.0.memory.put("machine", &machine)?;
+            self.0.memory.put("session", &session)?;
+        }
+        Ok(())
     }
 
     async fn admit(
@@ -247,9 +279,4 @@ impl<O: Outside> Session<O> {
             _ => Ok(Err(TicketError::Generation)),
         }
     }
-}
-
-/// Sends a frame; a socket that is closing needs none.
-pub(super) fn send(socket: &WebSocket, frame: &[u8]) {
-    let _ = socket.send_with_bytes(frame);
 }
