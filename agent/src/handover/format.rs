@@ -14,7 +14,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::state::State;
 use crate::terminal::stream::PENDING_MAX;
-use snapvm_protocol::terminal::RING_BYTES;
+use snapvm_protocol::terminal::{RING_BYTES, SNAPSHOT_MAX};
 
 /// Version of the format and of the state.
 pub const VERSION: u32 = 1;
@@ -115,7 +115,9 @@ pub fn decode(bytes: &[u8]) -> Result<State, Unusable> {
 fn is_sound(terminal: &super::state::Terminal) -> bool {
     let stream = &terminal.stream;
     let pending: usize = terminal.pending.iter().map(|input| input.bytes.len()).sum();
-    stream.bytes.len() <= RING_BYTES && pending <= PENDING_MAX && stream.start <= OFFSET_MAX
+    let end = stream.start.saturating_add(stream.bytes.len() as u64);
+    let screen_fits = stream.screen.len() <= SNAPSHOT_MAX && stream.screen_at.is_none_or(|at| at <= end);
+    screen_fits && stream.bytes.len() <= RING_BYTES && pending <= PENDING_MAX && stream.start <= OFFSET_MAX
 }
 
 #[cfg(test)]

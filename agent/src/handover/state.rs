@@ -75,6 +75,12 @@ pub struct Stream {
     /// The last output.
     #[serde(skip)]
     pub bytes: Vec<u8>,
+    /// The offset that `screen` stands for, where the last output alone would not do.
+    #[serde(default)]
+    pub screen_at: Option<u64>,
+    /// A snapshot of what was shown there.
+    #[serde(skip)]
+    pub screen: Vec<u8>,
 }
 
 /// Accepted input, or what is left of it.
@@ -103,7 +109,9 @@ impl State {
     pub fn blobs(&mut self) -> impl Iterator<Item = &mut Vec<u8>> {
         self.terminals.iter_mut().flat_map(|terminal| {
             let inputs = terminal.pending.iter_mut().map(|input| &mut input.bytes);
-            std::iter::once(&mut terminal.stream.bytes).chain(inputs)
+            let stream = &mut terminal.stream;
+            let screen = stream.screen_at.is_some().then_some(&mut stream.screen);
+            std::iter::once(&mut stream.bytes).chain(screen).chain(inputs)
         })
     }
 

@@ -117,12 +117,21 @@ impl Screen {
         }
     }
 
-    /// A screen that is put together from what a ring has.
+    /// A screen that goes on where another one of this size made a snapshot, at this offset; without one, with what the
+    /// ring has.
     #[must_use]
-    pub fn resume(ring: &Ring, size: Dimensions) -> Self {
-        let start = ring.clean_start();
-        let stretch = stretch_from(start, size);
-        let mut screen = Self { end: start, ground: start, fed: start, stretch, ..Self::new(size) };
+    pub fn resume(ring: &Ring, size: Dimensions, snapshot: Option<(u64, Vec<u8>)>) -> Self {
+        let mut screen = Self::new(size);
+        let mut start = ring.clean_start();
+        if let Some((offset, bytes)) = snapshot.filter(|(offset, _)| *offset >= ring.start()) {
+            // It sets all modes, and if it ends within a sequence, so does what follows begin.
+            screen.look_at(&bytes);
+            let sequences = screen.sequences.clone();
+            start = offset;
+            screen.base = Base::Snapshot(Rc::new(Snapshot { offset, size, bytes, dropped_lines: 0, sequences }));
+        }
+        (screen.end, screen.ground, screen.fed) = (start, start, start);
+        screen.stretch = stretch_from(start, size);
         screen.follow(ring);
         screen
     }

@@ -106,7 +106,7 @@ impl Session {
     #[must_use]
     pub fn parts(&self) -> state::Terminal {
         state::Terminal {
-            stream: self.stream.borrow().parts(),
+            stream: self.stream.borrow_mut().parts(),
             master: self.master.descriptor(),
             leader: self.leader.map_or(0, |leader| leader.as_raw_nonzero().get().cast_unsigned()),
             exit: *self.exit.borrow(),

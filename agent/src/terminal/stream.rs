@@ -118,7 +118,7 @@ impl Stream {
         let size = clamp(parts.columns, parts.rows);
         Self {
             published: ring.end(),
-            screen: Screen::resume(&ring, size),
+            screen: Screen::resume(&ring, size, parts.screen_at.map(|at| (at, parts.screen))),
             ring,
             keys: parts.keys,
             size,
@@ -129,10 +129,21 @@ impl Stream {
 
     /// What [`Stream::resume`] needs.
     #[must_use]
-    pub fn parts(&self) -> state::Stream {
-        let ((columns, rows), bytes) = (self.size, self.ring.bytes());
-        let (session, epoch, keys, end) = (self.session, self.epoch, self.keys.clone(), self.end);
-        state::Stream { session, epoch, columns, rows, keys, end, start: self.ring.start(), bytes }
+    pub fn parts(&mut self) -> state::Stream {
+        // While the ring has everything from the start, it says it all.
+        let snapshot = (self.ring.start() > 0).then(|| self.screen.snapshot(&self.ring)).flatten();
+        state::Stream {
+            session: self.session,
+            epoch: self.epoch,
+            columns: self.size.0,
+            rows: self.size.1,
+            keys: self.keys.clone(),
+            end: self.end,
+            start: self.ring.start(),
+            bytes: self.ring.bytes(),
+            screen_at: snapshot.as_ref().map(|snapshot| snapshot.offset),
+            screen: snapshot.map(|snapshot| snapshot.bytes.clone()).unwrap_or_default(),
+        }
     }
 
     /// For Hello and `TerminalStarted`.

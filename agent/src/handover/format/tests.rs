@@ -23,13 +23,17 @@ fn end() -> impl Strategy<Value = Option<TerminalEnd>> {
 }
 
 fn terminal() -> impl Strategy<Value = Terminal> {
-    let stream = (any::<[u8; 10]>(), 0..=OFFSET_MAX, 1_u16..500, end(), 0..=OFFSET_MAX, bytes(3000)).prop_map(
-        |(id, epoch, columns, end, start, bytes)| {
+    let screen = (any::<bool>(), bytes(300));
+    let stream = (any::<[u8; 10]>(), 0..=OFFSET_MAX, 1_u16..500, end(), 0..=OFFSET_MAX, bytes(3000), screen).prop_map(
+        |(id, epoch, columns, end, start, bytes, (has_screen, screen))| {
             let mut keys = crate::terminal::input::Keys::default();
             keys.accept("tab", 1);
             keys.written("tab", 1);
             keys.accept("tab", 2);
-            Stream { session: TerminalId::new(1, id), epoch, columns, rows: 24, keys, end, start, bytes }
+            let screen_at = has_screen.then_some(start + bytes.len() as u64);
+            let screen = if has_screen { screen } else { vec![] };
+            let session = TerminalId::new(1, id);
+            Stream { session, epoch, columns, rows: 24, keys, end, start, bytes, screen_at, screen }
         },
     );
     let input = ("[a-z]{0,8}", any::<u32>(), bytes(300)).prop_map(|(key, number, bytes)| Input { key, number, bytes });

@@ -151,6 +151,23 @@ fn a_screen_outlives_the_ring() {
 }
 
 #[test]
+fn a_screen_goes_on_from_its_snapshot() {
+    let mut world = World::new();
+    world.write(b"\x1b]2;the title\x07\x1b[?2004h\x1b[?1002h\x1b[?1006h\x1b=first\r\n\x1b[?1049h\x1b[3;5r");
+    world.write(b"\x1b[3;1Heditor");
+    let before = world.snapshot();
+    world.screen = Screen::resume(&world.ring, SIZE, Some((before.offset, before.bytes.clone())));
+    world.write(b" goes on");
+    check(&mut world);
+    world.write(b"\x1b[?1049lsecond");
+    check(&mut world);
+    let text = String::from_utf8_lossy(&world.snapshot().bytes).into_owned();
+    for wanted in ["the title", "\x1b[?2004h", "\x1b[?1002h", "\x1b[?1006h", "\x1b=", "first", "second"] {
+        assert!(text.contains(wanted), "{wanted:?}");
+    }
+}
+
+#[test]
 fn both_screens_are_in_it() {
     let mut world = World::new();
     world.write(b"shell$ vim\r\n\x1b[?1049h\x1b[2J\x1b[5;5Hin the editor\x1b[1;1H");
