@@ -20,6 +20,7 @@ mod exec;
 mod files;
 pub(crate) mod guest_socket;
 mod ndjson;
+mod policy;
 mod ports;
 mod proxy;
 mod query;
@@ -43,6 +44,7 @@ pub(crate) fn router(host: Arc<Host>) -> Router {
         .route("/exec", get(exec::socket).post(exec::once))
         .route("/exec/{session}", get(sessions::attach))
         .route("/exec/{session}/kill", post(sessions::kill))
+        .route("/policy/network", get(policy::get).post(policy::set))
         .route("/proxy", get(proxy::socket))
         .route("/ports/watch", get(ports::watch))
         .route("/fs/read", get(files::read))

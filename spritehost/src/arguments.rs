@@ -89,6 +89,12 @@ pub(crate) struct Serve {
     /// Addresses for sprites' network interfaces: a free /22 of this range is taken.
     #[arg(long, default_value = "10.83.0.0/16")]
     pub network: Range,
+    /// Name servers that sprites' names are looked up with; the machine's own where none is given.
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub resolver: Vec<SocketAddr>,
+    /// A name, or `*.` and one, that network policies mean by `defaults`. May be given many times.
+    #[arg(long, value_name = "DOMAIN", value_parser = parse_domain)]
+    pub policy_default: Vec<String>,
     /// Most sprites that run at once; others get 429.
     #[arg(long)]
     pub running_limit: Option<u32>,
@@ -161,6 +167,9 @@ pub(crate) enum InvalidArgument {
     /// Not a duration.
     #[error("expected a duration such as 500ms, 30s, 10m or 1h")]
     Duration,
+    /// Not a pattern of names.
+    #[error("expected a domain name, or *. and one")]
+    Domain,
     /// Not a loopback address.
     #[error("expected a loopback address and a port, such as 127.0.0.1:9100")]
     Loopback,
@@ -227,6 +236,14 @@ pub(crate) fn parse_duration(text: &str) -> Result<Duration, InvalidArgument> {
         return Err(InvalidArgument::Duration);
     }
     Ok(Duration::from_millis(total))
+}
+
+/// Reads a pattern of domain names.
+///
+/// # Errors
+/// Anything else.
+fn parse_domain(text: &str) -> Result<String, InvalidArgument> {
+    if crate::policy::is_pattern(text) { Ok(text.to_owned()) } else { Err(InvalidArgument::Domain) }
 }
 
 /// Reads a loopback address with a port.

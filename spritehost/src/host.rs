@@ -9,7 +9,7 @@ use std::fs::File;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
-use snapvm_protocol::sprites::{CreateSprite, UrlAuth};
+use snapvm_protocol::sprites::{CreateSprite, NetworkPolicy, UrlAuth};
 use tokio::net::TcpListener;
 
 use crate::arguments::Serve;
@@ -172,6 +172,7 @@ impl Host {
             last_running_at: None,
             services: BTreeMap::new(),
             disk: Disk::default(),
+            policy: NetworkPolicy::default(),
         };
         self.shared.store.save(&record)?;
         let sprite = Sprite::new(self.shared.clone(), record);

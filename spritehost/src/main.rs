@@ -3,8 +3,7 @@
 //! Three programs in one binary: `serve` (the host), `image build` (makes the base image once) and the hidden
 //! `guest-init` (process 1 of every sprite, the same file bind-mounted into it).
 //!
-//! Absent on purpose: network policies and everything else that the reference in
-//! `docs/sprites-protocol.md` doesn't list; such calls answer 404.
+//! Absent on purpose: everything that the reference in `docs/sprites-protocol.md` doesn't list; such calls answer 404.
 
 use std::process::ExitCode;
 
@@ -27,6 +26,7 @@ mod names;
 mod network;
 mod operations;
 mod operator;
+mod policy;
 mod server;
 mod sprite;
 mod store;

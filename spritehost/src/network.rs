@@ -5,6 +5,7 @@
 //!   eth0 10.83.x.2/30 ───── veth pair ───── sh{port}-{n} 10.83.x.1/30 ── nftables: masquerade ── internet
 //!   lo   127.0.0.1:8080  ◀── socket made in the namespace ── edge
 //!   lo   169.254.83.1:P  ──▶ listener made in the namespace ── dial origin 127.0.0.1:…
+//!   lo   169.254.83.1:53 ──▶ sockets made in the namespace ── name server of the sprite ── the machine's
 //! ```
 //!
 //! Invariants:
@@ -13,29 +14,35 @@
 //!   that isn't the way to the internet.
 //! * Everything is named after the instance (the API's port), so several spritehosts share a machine.
 //!
-//! Absent on purpose: IPv6 for sprites, and network policies.
+//! Absent on purpose: IPv6 for sprites, beyond their own loopback interface. A second family would double every rule here,
+//! for a network that most of the machines this runs on don't have.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::fd::OwnedFd;
-use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use snapvm_protocol::sprites::NetworkPolicy;
+use tokio::net::{TcpListener, TcpSocket, TcpStream, UdpSocket};
+use tokio::task::AbortHandle;
 
-use crate::arguments::Range;
+use crate::arguments::Serve;
 use crate::guest::lock;
 
 mod namespace;
+mod resolver;
 mod rules;
 
 use namespace::Namespaces;
+use resolver::Resolver;
 
 /// The address, inside every sprite, at which the dial origin listens.
 pub(crate) const DIAL_ADDRESS: Ipv4Addr = Ipv4Addr::new(169, 254, 83, 1);
+/// The port at which the sprite's name server listens there.
+const NAMES_PORT: u16 = 53;
 /// Prefix of the range that one instance takes.
 const BLOCK_PREFIX: u8 = 22;
 /// Point-to-point networks in a block: most sprites that are awake at once.
@@ -86,8 +93,10 @@ pub(crate) struct Network {
     used: Mutex<BTreeSet<u32>>,
     counter: AtomicU32,
     namespaces: Namespaces,
-    /// Text of guests' `/etc/resolv.conf`.
-    pub resolver: String,
+    /// Name servers that sprites' own name servers ask.
+    upstream: Vec<SocketAddr>,
+    /// What policies mean by `defaults`.
+    defaults: Vec<String>,
 }
 
 /// A sprite's place in the network; given back when dropped.
@@ -96,13 +105,16 @@ pub(crate) struct Place {
     namespace: Arc<OwnedFd>,
     slot: u32,
     interface: String,
+    resolver: Arc<Resolver>,
+    serving: Vec<AbortHandle>,
 }
 
 impl Network {
     /// Takes a block that no other instance has, and sets up the rules.
     ///
     /// `taken` are the blocks of other instances.
-    pub(crate) async fn start(instance: u16, range: Range, taken: &[Ipv4Addr]) -> Result<Arc<Self>, NetworkError> {
+    pub(crate) async fn start(instance: u16, options: &Serve, taken: &[Ipv4Addr]) -> Result<Arc<Self>, NetworkError> {
+        let range = options.network;
         let blocks = 1_u32 << (BLOCK_PREFIX - range.prefix);
         let start = u32::from(instance) % blocks;
         let block = (0..blocks)
@@ -112,8 +124,16 @@ impl Network {
         enable_forwarding()?;
         rules::install(instance, block, BLOCK_PREFIX).await?;
         let namespaces = Namespaces::start().map_err(NetworkError::at("namespace thread"))?;
-        let resolver = resolver();
-        Ok(Arc::new(Self { instance, block, used: Mutex::default(), counter: AtomicU32::new(0), namespaces, resolver }))
+        let upstream = if options.resolver.is_empty() { name_servers() } else { options.resolver.clone() };
+        Ok(Arc::new(Self {
+            instance,
+            block,
+            used: Mutex::default(),
+            counter: AtomicU32::new(0),
+            namespaces,
+            upstream,
+            defaults: options.policy_default.clone(),
+        }))
     }
 
     /// The block that this instance took.
@@ -121,8 +141,12 @@ impl Network {
         self.block
     }
 
-    /// Connects a new namespace.
-    pub(crate) async fn join(self: &Arc<Self>, namespace: OwnedFd) -> Result<Place, NetworkError> {
+    /// Connects a new namespace, under a policy from the start.
+    pub(crate) async fn join(
+        self: &Arc<Self>,
+        namespace: OwnedFd,
+        policy: &NetworkPolicy,
+    ) -> Result<Place, NetworkError> {
         let slot = {
             let mut used = lock(&self.used);
             let slot = (0..SLOTS).find(|slot| !used.contains(slot)).ok_or(NetworkError::Full)?;
@@ -132,7 +156,19 @@ impl Network {
         // A new name each time: the kernel removes the old pair in its own time.
         let serial = self.counter.fetch_add(1, Ordering::Relaxed) % 1_000_000;
         let interface = format!("{}{serial}", rules::interface_prefix(self.instance));
-        let place = Place { network: self.clone(), namespace: Arc::new(namespace), slot, interface };
+        let (upstream, defaults) = (self.upstream.clone(), self.defaults.clone());
+        let resolver = Resolver::new(self.instance, interface.clone(), upstream, defaults);
+        let mut place = Place {
+            network: self.clone(),
+            namespace: Arc::new(namespace),
+            slot,
+            interface,
+            resolver,
+            serving: Vec::new(),
+        };
+        if !policy.rules.is_empty() {
+            place.resolver.police(policy).await?;
+        }
         let (host, guest) = place.addresses();
         let (name, own) = (&place.interface, std::process::id());
         let inside = format!(
@@ -146,6 +182,7 @@ impl Network {
         tokio::task::spawn_blocking(move || batch(&outside))
             .await
             .map_err(|error| NetworkError::at("ip")(io::Error::from(error)))??;
+        place.serve_names().await.map_err(NetworkError::at("name server"))?;
         Ok(place)
     }
 
@@ -187,6 +224,25 @@ impl Place {
         Ok(stream)
     }
 
+    /// Starts the sprite's name server.
+    async fn serve_names(&mut self) -> io::Result<()> {
+        let bind = || {
+            let socket = std::net::UdpSocket::bind((DIAL_ADDRESS, NAMES_PORT))?;
+            socket.set_nonblocking(true)?;
+            io::Result::Ok(socket)
+        };
+        let socket = self.network.namespaces.run(self.namespace.clone(), bind).await??;
+        let datagrams = self.resolver.clone().serve_datagrams(UdpSocket::from_std(socket)?);
+        let streams = self.resolver.clone().serve_streams(self.listen(NAMES_PORT).await?);
+        self.serving = vec![tokio::spawn(datagrams).abort_handle(), tokio::spawn(streams).abort_handle()];
+        Ok(())
+    }
+
+    /// Puts a policy in force.
+    pub(crate) async fn police(&self, policy: &NetworkPolicy) -> Result<(), NetworkError> {
+        self.resolver.police(policy).await
+    }
+
     /// Listens inside the sprite on the dial origin's address.
     pub(crate) async fn listen(&self, port: u16) -> io::Result<TcpListener> {
         let address = SocketAddr::from((DIAL_ADDRESS, port));
@@ -201,10 +257,15 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
+        for serving in &self.serving {
+            serving.abort();
+        }
         let (network, slot, name) = (self.network.clone(), self.slot, self.interface.clone());
+        let resolver = self.resolver.clone();
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn(async move {
                 remove_interface(name).await;
+                resolver.stop().await;
                 lock(&network.used).remove(&slot);
             });
         }
@@ -246,26 +307,23 @@ fn enable_forwarding() -> Result<(), NetworkError> {
     Ok(())
 }
 
-/// The host's resolver, as a guest can use it.
-fn resolver() -> String {
-    let usable = |path: &str| {
-        let text = fs::read_to_string(Path::new(path)).ok()?;
-        let (servers, local) = servers(&text);
-        (servers > 0 && local == 0).then_some(text)
-    };
-    // A local stub is out of a guest's reach; systemd keeps the servers behind it in the second file.
-    usable("/etc/resolv.conf").or_else(|| usable("/run/systemd/resolve/resolv.conf")).unwrap_or_else(|| {
-        tracing::warn!("/etc/resolv.conf names a loopback address only: names will not resolve in sprites");
-        String::new()
-    })
+/// Text of sprites' `/etc/resolv.conf`.
+pub(crate) fn resolver_text() -> String {
+    format!("nameserver {DIAL_ADDRESS}\n")
 }
 
-/// How many name servers a resolver's configuration has, and how many of them are loopback addresses.
-fn servers(text: &str) -> (usize, usize) {
-    let addresses: Vec<&str> =
-        text.lines().filter_map(|line| line.trim().strip_prefix("nameserver")).map(str::trim).collect();
-    let local = addresses.iter().filter(|address| address.starts_with("127.") || **address == "::1").count();
-    (addresses.len(), local)
+/// The machine's name servers.
+fn name_servers() -> Vec<SocketAddr> {
+    let servers = parse_name_servers(&fs::read_to_string("/etc/resolv.conf").unwrap_or_default());
+    if servers.is_empty() {
+        tracing::warn!("/etc/resolv.conf names no server: names will not resolve in sprites");
+    }
+    servers
+}
+
+fn parse_name_servers(text: &str) -> Vec<SocketAddr> {
+    let addresses = text.lines().filter_map(|line| line.trim().strip_prefix("nameserver")?.trim().parse().ok());
+    addresses.map(|address| SocketAddr::new(address, NAMES_PORT)).collect()
 }
 
 #[cfg(test)]
@@ -273,8 +331,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_stub_resolver_is_noticed() {
-        assert_eq!(servers("nameserver 127.0.0.53\n"), (1, 1));
-        assert_eq!(servers("# x\nnameserver 10.0.0.1\nnameserver ::1\nsearch x\n"), (2, 1));
+    fn name_servers_are_found() {
+        let found =
+            parse_name_servers("# x\nnameserver 127.0.0.53\nnameserver ::1\nsearch x\nnameserver fe80::1%eth0\n");
+        assert_eq!(found, ["127.0.0.53:53".parse().unwrap(), "[::1]:53".parse().unwrap()]);
     }
 }

@@ -24,6 +24,8 @@ const OPERATIONS: &[(&str, &str, &str)] = &[
     ("GET", "*/exec/*", "attach_session"),
     ("POST", "*/exec/*/kill", "kill_session"),
     ("GET", "*/proxy", "proxy"),
+    ("GET", "*/policy/network", "get_network_policy"),
+    ("POST", "*/policy/network", "set_network_policy"),
     ("GET", "*/ports/watch", "watch_ports"),
     ("GET", "*/fs/read", "fs_read"),
     ("PUT", "*/fs/write", "fs_write"),

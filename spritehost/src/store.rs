@@ -16,7 +16,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use snapvm_protocol::sprites::{PutService, UrlAuth};
+use snapvm_protocol::sprites::{NetworkPolicy, PutService, UrlAuth};
 
 use crate::disk::Disk;
 
@@ -56,6 +56,9 @@ pub(crate) struct Record {
     /// Its files and their checkpoints.
     #[serde(default)]
     pub disk: Disk,
+    /// What it may reach.
+    #[serde(default)]
+    pub policy: NetworkPolicy,
 }
 
 /// The state folder.
@@ -158,6 +161,7 @@ mod tests {
             last_running_at: None,
             services: BTreeMap::new(),
             disk: Disk::default(),
+            policy: NetworkPolicy::default(),
         };
         store.save(&record).unwrap();
         fs::create_dir_all(store.folder("half-made")).unwrap();

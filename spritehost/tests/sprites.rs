@@ -68,7 +68,6 @@ async fn what_is_wrong_is_refused() {
     let unlisted = [
         (Method::GET, "/"),
         (Method::PATCH, "/v1/sprites/taken"),
-        (Method::GET, "/v1/sprites/taken/policy/network"),
         (Method::POST, "/v1/sprites/taken/restart"),
         (Method::GET, "/v1/sprites/taken/policy/privileges"),
         (Method::GET, "/v1/oauth/connections"),

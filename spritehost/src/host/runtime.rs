@@ -84,7 +84,7 @@ pub(super) async fn start(
     }
     let lock = File::create(folder.join("lock")).map_err(at("runtime folder"))?;
     lock.try_lock().map_err(|_| RuntimeError::Running)?;
-    let network = Network::start(instance, options.network, &taken).await?;
+    let network = Network::start(instance, options, &taken).await?;
     fs::write(folder.join("block"), network.block().to_string()).map_err(at("runtime folder"))?;
 
     // A copy, since the original may be replaced by a newer one while sprites run.

@@ -35,6 +35,60 @@ pub(super) async fn remove(instance: u16) {
     }
 }
 
+/// From now on an interface lets through what is opened for it, and nothing else.
+pub(super) async fn police(instance: u16, interface: &str) -> Result<(), NetworkError> {
+    let (table, name) = (table(instance), part(interface));
+    apply(&format!(
+        "add set {table} open_{name} {{ type ipv4_addr; }}
+add chain {table} policy_{name}
+flush chain {table} policy_{name}
+add rule {table} policy_{name} ip daddr @open_{name} accept
+add rule {table} policy_{name} goto refuse
+add element {table} policies {{ \"{interface}\" : jump policy_{name} }}
+"
+    ))
+    .await
+}
+
+/// Takes that back.
+pub(super) async fn unpolice(instance: u16, interface: &str) -> Result<(), NetworkError> {
+    let (table, name) = (table(instance), part(interface));
+    // Declared first, so that deleting works whether it is there or not.
+    police(instance, interface).await?;
+    apply(&format!(
+        "delete element {table} policies {{ \"{interface}\" }}
+flush chain {table} policy_{name}
+delete chain {table} policy_{name}
+delete set {table} open_{name}
+"
+    ))
+    .await
+}
+
+/// Opens addresses for an interface.
+pub(super) async fn open(instance: u16, interface: &str, addresses: &[Ipv4Addr]) -> Result<(), NetworkError> {
+    change("add", instance, interface, addresses).await
+}
+
+/// Closes addresses that were open.
+pub(super) async fn close(instance: u16, interface: &str, addresses: &[Ipv4Addr]) -> Result<(), NetworkError> {
+    change("delete", instance, interface, addresses).await
+}
+
+async fn change(verb: &str, instance: u16, interface: &str, addresses: &[Ipv4Addr]) -> Result<(), NetworkError> {
+    if addresses.is_empty() {
+        return Ok(());
+    }
+    let list: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+    let (table, name) = (table(instance), part(interface));
+    apply(&format!("{verb} element {table} open_{name} {{ {} }}\n", list.join(", "))).await
+}
+
+/// The part of an interface's name that is its own.
+fn part(interface: &str) -> &str {
+    interface.rsplit('-').next().unwrap_or(interface)
+}
+
 fn render(instance: u16, block: &str, ways_out: &[String]) -> String {
     let (table, sprites) = (table(instance), format!("\"{}*\"", interface_prefix(instance)));
     let out = if ways_out.is_empty() {
@@ -47,6 +101,9 @@ fn render(instance: u16, block: &str, ways_out: &[String]) -> String {
         "table {table} {{}}
 delete table {table}
 table {table} {{
+    map policies {{
+        type ifname : verdict
+    }}
     chain refuse {{
         meta l4proto tcp reject with tcp reset
         reject with icmpx admin-prohibited
@@ -70,6 +127,7 @@ table {table} {{
         ip saddr != {block} drop
         ip daddr {{ {block}, 169.254.0.0/16 }} goto refuse
         {out}
+        iifname vmap @policies
     }}
     chain outgoing {{
         type nat hook postrouting priority srcnat; policy accept;

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use snapvm_protocol::sprites::NetworkPolicy;
 use tokio::net::{TcpListener, TcpStream, UnixListener};
 use tokio_util::sync::CancellationToken;
 
@@ -103,7 +104,7 @@ impl Boot {
     ) -> Result<(Link, Place, Option<TcpListener>), SpriteError> {
         let shared = sprite.shared.as_ref();
         let link = Link::start(socket)?;
-        let place = shared.network.join(container.network.try_clone()?).await?;
+        let place = shared.network.join(container.network.try_clone()?, &sprite.record().policy).await?;
         let mut hosts = Vec::new();
         let mut listener = None;
         if let Some(dial) = &shared.options.dial {
@@ -111,7 +112,7 @@ impl Boot {
             hosts.push(format!("{DIAL_ADDRESS}\t{}", dial.name));
         }
         let hostname = sprite.record().name;
-        link.set_up(&ToGuest::Setup { hostname, hosts, resolver: shared.network.resolver.clone() }).await?;
+        link.set_up(&ToGuest::Setup { hostname, hosts, resolver: crate::network::resolver_text() }).await?;
         Ok((link, place, listener))
     }
 
@@ -123,6 +124,11 @@ impl Boot {
     /// Connects from inside the sprite.
     pub(crate) async fn reach(&self, target: SocketAddr) -> std::io::Result<TcpStream> {
         self.place.connect(target).await
+    }
+
+    /// Puts a network policy in force.
+    pub(super) async fn police(&self, policy: &NetworkPolicy) -> Result<(), SpriteError> {
+        Ok(self.place.police(policy).await?)
     }
 
     /// Process 1, as the host sees it.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use snapvm_protocol::sprites::SpriteStatus;
+use snapvm_protocol::sprites::{NetworkPolicy, SpriteStatus};
 
 use super::{Awake, Boot, Phase, Sprite, SpriteError};
 use crate::guest::lock;
@@ -48,6 +48,17 @@ impl Sprite {
             lock(&self.record).last_running_at = Some(crate::clock::now());
         }
         Ok(Awake { boot, guard: self.activity.enter() })
+    }
+
+    /// Puts a network policy in force, now and at every boot.
+    pub(crate) async fn police(self: &Arc<Self>, policy: NetworkPolicy) -> Result<(), SpriteError> {
+        let phase = self.phase.lock().await;
+        self.change(|record| record.policy = policy.clone())?;
+        match &*phase {
+            Phase::Gone => Err(SpriteError::Gone),
+            Phase::Cold => Ok(()),
+            Phase::Running(boot) | Phase::Warm(boot, _) => boot.police(&policy).await,
+        }
     }
 
     /// Ends the boot, if there is one.
