@@ -28,6 +28,7 @@ mod services;
 mod session_socket;
 mod sessions;
 mod sprites;
+mod watch;
 
 pub(crate) use error::ApiFailure;
 
@@ -55,6 +56,7 @@ pub(crate) fn router(host: Arc<Host>) -> Router {
         .route("/fs/copy", post(files::copy))
         .route("/fs/chmod", post(files::chmod))
         .route("/fs/chown", post(files::chown))
+        .route("/fs/watch", get(watch::socket))
         .route("/checkpoint", post(checkpoints::create))
         .route("/checkpoints", get(checkpoints::list))
         .route("/checkpoints/{checkpoint}", get(checkpoints::get).delete(checkpoints::delete))

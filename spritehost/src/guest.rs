@@ -21,6 +21,7 @@ mod changes;
 mod files;
 mod programs;
 mod terminal;
+mod watch;
 
 /// Why process 1 gave up.
 #[derive(Debug, thiserror::Error)]
@@ -122,6 +123,11 @@ pub(crate) fn run() -> Result<(), GuestError> {
             ToGuest::Change { id, change } => {
                 let control = control.clone();
                 std::thread::spawn(move || changes::make(&control, id, &change));
+            }
+            ToGuest::Watch { id, paths, recursive } => {
+                let control = control.clone();
+                let Some(pipe) = descriptors.next() else { continue };
+                std::thread::spawn(move || watch::watch(&control, id, &paths, recursive, pipe));
             }
             ToGuest::Shutdown { grace_ms } => {
                 programs::end_all(Instant::now() + Duration::from_millis(grace_ms));

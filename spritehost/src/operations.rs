@@ -35,6 +35,7 @@ const OPERATIONS: &[(&str, &str, &str)] = &[
     ("POST", "*/fs/copy", "fs_copy"),
     ("POST", "*/fs/chmod", "fs_chmod"),
     ("POST", "*/fs/chown", "fs_chown"),
+    ("GET", "*/fs/watch", "fs_watch"),
     ("POST", "*/checkpoint", "create_checkpoint"),
     ("GET", "*/checkpoints", "list_checkpoints"),
     ("GET", "*/checkpoints/*", "get_checkpoint"),

@@ -104,6 +104,15 @@ pub(crate) enum ToGuest {
         /// What.
         change: Change,
     },
+    /// Tell into a pipe, as JSON lines, what happens to files, until the pipe is closed.
+    Watch {
+        /// Which operation.
+        id: u64,
+        /// Files and folders.
+        paths: Vec<String>,
+        /// And every folder in them.
+        recursive: bool,
+    },
     /// End every process: TERM, grace, KILL.
     Shutdown {
         /// Milliseconds between the two.

@@ -74,6 +74,13 @@ async fn every_kind_of_failure_can_be_ordered() {
     assert_eq!(host.status("one").await, "cold");
     assert!(started.elapsed() >= Duration::from_millis(300));
 
+    // A cold wake that takes longer than anybody would wait, and then works.
+    let url = host.run_app("slow").await;
+    order("url", "before", json!({ "delay_ms": 700 })).await;
+    let slow = visit(&url, "/");
+    assert!(tokio::time::timeout(Duration::from_millis(300), slow).await.is_err());
+    assert_eq!(visit(&url, "/").await.status, StatusCode::OK);
+
     // A checkpoint whose progress nobody hears of is made all the same.
     order("create_checkpoint", "after", json!("drop")).await;
     let (url, token) = (format!("{}/v1/sprites/one/checkpoint", host.base), format!("Bearer {TOKEN}"));

@@ -124,6 +124,38 @@ async fn files_are_moved_copied_changed_and_removed() {
 }
 
 #[tokio::test]
+async fn files_that_are_watched_tell_what_happens_to_them() {
+    let host = Host::start(&["--warm-after", "1s"]).await;
+    host.create("files").await;
+    host.run("files", "mkdir -p a/b; touch single").await;
+    let mut watch = host.open("/v1/sprites/files/fs/watch").await;
+    watch.say(&json!({ "type": "subscribe", "paths": ["a", "single"], "recursive": true })).await;
+    let told = watch.text().await;
+    assert_eq!(told, json!({ "type": "subscribed", "paths": ["/home/sprite/a", "/home/sprite/single"] }));
+    let happen = async |script: &str| host.run("files", script).await;
+    for (script, event, path, is_dir) in [
+        ("mkdir a/b/new", "create", "/home/sprite/a/b/new", true),
+        ("echo -n 12345 >> single", "write", "/home/sprite/single", false),
+        ("chmod 600 single", "chmod", "/home/sprite/single", false),
+        // In a folder that came later, too.
+        ("mkfifo a/b/new/pipe", "create", "/home/sprite/a/b/new/pipe", false),
+        ("rm a/b/new/pipe", "remove", "/home/sprite/a/b/new/pipe", false),
+        ("mv a/b/new a/other", "rename", "/home/sprite/a/b/new", true),
+    ] {
+        happen(script).await;
+        let told = watch.text().await;
+        let seen = (told["event"].as_str(), told["path"].as_str(), told["isDir"].as_bool());
+        assert_eq!(seen, (Some(event), Some(path), Some(is_dir)), "{script}: {told}");
+    }
+    let mut wrong = host.open("/v1/sprites/files/fs/watch").await;
+    wrong.say(&json!({ "type": "subscribe", "paths": ["nothing"] })).await;
+    assert_eq!(wrong.text().await["type"], "error");
+    // Watching keeps nothing awake.
+    host.until("files", "warm").await;
+    assert_eq!(watch.closed().await, None);
+}
+
+#[tokio::test]
 async fn exec_runs_as_the_user_and_reports_what_happened() {
     let host = Host::start(&[]).await;
     let created = json!({ "name": "exec", "environment": { "MINE": "yes" } }).to_string();

@@ -105,6 +105,11 @@ pub(crate) async fn list(awake: Awake, path: String) -> Result<Reading, SpriteEr
     open(awake, |id| ToGuest::List { id, path }).await
 }
 
+/// Opens what happens to files from now on, as JSON lines.
+pub(crate) async fn watch(awake: Awake, paths: Vec<String>, recursive: bool) -> Result<Reading, SpriteError> {
+    open(awake, |id| ToGuest::Watch { id, paths, recursive }).await
+}
+
 async fn open(awake: Awake, make: impl FnOnce(u64) -> ToGuest) -> Result<Reading, SpriteError> {
     let (pipe, end) = boot::pipe_from_guest()?;
     let ends = [end];

@@ -35,6 +35,9 @@ const parts = {
     const changed = await made.update({ urlSettings: { auth: "public" }, labels: [] });
     assert.equal(changed.urlSettings.auth, "public");
     await made.upgrade();
+    const policy = { rules: [{ domain: "*.example.com", action: "allow" }, { include: "defaults" }] };
+    await made.updateNetworkPolicy(policy);
+    assert.deepEqual(await made.getNetworkPolicy(), policy);
     const taken = await client.createSprite("one").catch((error) => error);
     assert.ok(taken instanceof APIError && taken.statusCode === 400);
     await made.delete();
@@ -119,6 +122,12 @@ const parts = {
     await fs.rm("copy", { force: true });
     await fs.writeJSON("data.json", { a: [1] });
     assert.deepEqual(await fs.readJSON("data.json"), { a: [1] });
+    const watcher = await fs.watch("deep");
+    assert.equal((await watcher.next()).type, "subscribed");
+    await fs.rm("deep/moved");
+    const { path, event } = await watcher.next();
+    assert.deepEqual([path, event], ["/home/sprite/deep/moved", "remove"]);
+    watcher.close();
     const big = Buffer.alloc(3_000_000, "x");
     await fs.writeFile("big", big);
     assert.ok(big.equals(await fs.readFile("big", null)));

@@ -93,7 +93,7 @@ impl StackBuilder {
         self
     }
 
-    /// Lets tests order `spritehost` to fail, over `faults.sock` in its folder.
+    /// Lets tests order `spritehost` to fail, over `operator.sock` in its folder.
     #[must_use]
     pub fn faults(mut self, wanted: bool) -> Self {
         self.faults = wanted;
