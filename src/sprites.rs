@@ -90,6 +90,27 @@ impl Client {
         accepted(&mut response).await
     }
 
+    /// Gives a file another name, in place of what has it. A file that is not there has it already.
+    ///
+    /// # Errors
+    /// [`Failure::Unavailable`].
+    pub async fn rename_file(&self, name: &str, from: &str, to: &str) -> Result<(), Failure> {
+        let body = serde_json::json!({ "source": from, "dest": to, "workingDir": "/" }).to_string();
+        let path = format!("/v1/sprites/{name}/fs/rename");
+        let mut response = self.call(Method::Post, &path, Some(body.into()), Some("application/json")).await?;
+        if response.status_code() == 404 { Ok(()) } else { accepted(&mut response).await }
+    }
+
+    /// Stops a service, which has ten seconds for it; one that is not defined is stopped.
+    ///
+    /// # Errors
+    /// [`Failure::Unavailable`].
+    pub async fn stop_service(&self, name: &str, service: &str) -> Result<(), Failure> {
+        let path = format!("/v1/sprites/{name}/services/{service}/stop?timeout=10s");
+        let mut response = self.call(Method::Post, &path, None, None).await?;
+        if response.status_code() == 404 { Ok(()) } else { accepted(&mut response).await }
+    }
+
     /// Defines a service and starts it.
     ///
     /// # Errors

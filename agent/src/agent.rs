@@ -48,6 +48,8 @@ pub struct Woken {
 pub struct Agent {
     /// Who this process is.
     pub identity: Identity,
+    /// The protocol version it speaks.
+    pub protocol: u32,
     /// Intervals.
     pub timings: Timings,
     /// Opens sockets.
@@ -167,10 +169,12 @@ impl Agent {
         identity: Identity,
     ) -> Result<(Rc<Self>, mpsc::UnboundedReceiver<Woken>), StartError> {
         let (wakes, tickets) = mpsc::unbounded_channel();
-        let Configuration { machine, generation, origin, platform, guest_socket, timings, next_binary, .. } =
-            configuration;
+        let Configuration {
+            machine, generation, origin, platform, guest_socket, timings, next_binary, protocol, ..
+        } = configuration;
         let agent = Rc::new(Self {
             identity,
+            protocol,
             timings,
             dialer: Dialer::new(origin)?,
             listener,

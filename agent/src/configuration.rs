@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Deserialize;
-use snapvm_protocol::agent::{DEAD_SECONDS, NEXT_BINARY_PATH, PING_SECONDS, environment};
+use snapvm_protocol::agent::{DEAD_SECONDS, NEXT_BINARY_PATH, PING_SECONDS, PROTOCOL_VERSION, environment};
 use snapvm_protocol::exec::KEEPALIVE_SECONDS;
 use snapvm_protocol::hosts::AGENT_PORT;
 use snapvm_protocol::ids::MachineId;
@@ -19,6 +19,8 @@ use crate::dial::Origin;
 const GUEST_SOCKET: &str = "SNAPVM_GUEST_SOCKET";
 /// Overrides where a successor is delivered, for tests.
 const NEXT_BINARY: &str = "SNAPVM_TEST_NEXT_BINARY";
+/// Makes the agent claim another protocol version, for tests.
+const PROTOCOL: &str = "SNAPVM_TEST_PROTOCOL";
 /// Shortens intervals: a JSON object of [`Timings`], for tests.
 const TIMINGS: &str = "SNAPVM_TEST_TIMINGS";
 /// Makes the agent reap orphans although it is not process 1, for tests.
@@ -45,6 +47,8 @@ pub struct Configuration {
     pub subreaper: bool,
     /// Where a newer agent is delivered.
     pub next_binary: PathBuf,
+    /// The protocol version it speaks.
+    pub protocol: u32,
 }
 
 /// Intervals in milliseconds.
@@ -194,6 +198,7 @@ impl Configuration {
             timings,
             subreaper: std::env::var_os(SUBREAPER).is_some(),
             next_binary: std::env::var_os(NEXT_BINARY).map_or_else(|| NEXT_BINARY_PATH.into(), PathBuf::from),
+            protocol: std::env::var(PROTOCOL).ok().and_then(|text| text.parse().ok()).unwrap_or(PROTOCOL_VERSION),
         })
     }
 }

@@ -16,7 +16,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use futures_util::{SinkExt as _, StreamExt as _};
-use snapvm_protocol::agent::{PROTOCOL_VERSION, ToAgent, ToObject, WokeBy, close, decode};
+use snapvm_protocol::agent::{ToAgent, ToObject, WokeBy, close, decode};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_tungstenite::tungstenite::Message;
@@ -141,7 +141,7 @@ async fn converse(
 ) -> Ended {
     let mut outbox = agent.link.open();
     let hello = ToObject::Hello {
-        protocol: PROTOCOL_VERSION,
+        protocol: agent.protocol,
         boot: agent.identity.boot.clone(),
         digest: agent.identity.digest().await.to_owned(),
         generation: agent.admission.borrow().generation(),

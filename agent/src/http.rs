@@ -20,7 +20,7 @@ use hyper::body::{Bytes, Incoming};
 use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderValue};
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
-use snapvm_protocol::agent::{PROTOCOL_VERSION, WAKE_PATH, WakeReply};
+use snapvm_protocol::agent::{WAKE_PATH, WakeReply};
 use snapvm_protocol::exec::EXEC_PATH;
 use snapvm_protocol::headers::{AGENT_MARK, RESERVED_PATH, TICKET};
 use tokio::net::{TcpListener, TcpStream};
@@ -208,7 +208,7 @@ async fn wake(agent: &Rc<Agent>, request: &Request<Incoming>) -> Response<Body> 
     agent.wake(ticket.to_owned());
     let reply = WakeReply {
         boot: agent.identity.boot.clone(),
-        protocol: PROTOCOL_VERSION,
+        protocol: agent.protocol,
         digest: agent.identity.digest().await.to_owned(),
     };
     let body = serde_json::to_vec(&reply).unwrap_or_default();

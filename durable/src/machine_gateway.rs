@@ -19,6 +19,7 @@ mod reports;
 pub mod state;
 mod terminals;
 mod transitions;
+pub mod upgrade;
 
 use snapvm_protocol::lifecycle::MachineState;
 use snapvm_protocol::terminal::Notice;

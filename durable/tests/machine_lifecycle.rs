@@ -4,6 +4,7 @@
 
 use proptest::prelude::*;
 use snapvm_durable::machine_gateway::state::{Effect, Event, Machine, TRIES_MAX, Work};
+use snapvm_durable::machine_gateway::upgrade::TELLS_MAX;
 use snapvm_protocol::agent::{SleepKind, ToAgent};
 use snapvm_protocol::lifecycle::MachineState as State;
 use snapvm_protocol::sprites::SpriteStatus;
@@ -21,7 +22,8 @@ fn running() -> Machine {
 }
 
 fn event() -> impl Strategy<Value = Event> {
-    let work = prop_oneof![Just(Work::Provision), Just(Work::Wake), Just(Work::Look), Just(Work::Delete)];
+    let works = [Work::Provision, Work::Wake, Work::Look, Work::Delete, Work::Deliver, Work::Settle, Work::Replace];
+    let work = prop::sample::select(works.to_vec());
     let status = prop_oneof![
         Just(None),
         Just(Some(SpriteStatus::Cold)),
@@ -37,6 +39,13 @@ fn event() -> impl Strategy<Value = Event> {
         1 => actor().prop_map(|actor| Event::Hibernate { actor }),
         1 => Just(Event::Stop { actor: "ada".into() }),
         3 => Just(Event::Hello),
+        3 => agent(),
+        1 => (1_u32..4, any::<bool>()).prop_map(|(protocol, carried)| Event::Outdated { protocol, carried }),
+        1 => digest().prop_map(|digest| Event::Delivered { digest }),
+        1 => Just(Event::Settled),
+        1 => (digest(), any::<bool>())
+            .prop_map(|(digest, again)| Event::UpgradeRefused { digest, reason: "no".to_owned(), again }),
+        1 => Just(Event::Replaced),
         1 => Just(Event::Lost),
         1 => Just(Event::Activity),
         1 => (0_u64..2000).prop_map(|seconds| Event::Idle { seconds }),
@@ -52,6 +61,15 @@ fn event() -> impl Strategy<Value = Event> {
         1 => Just(Event::SaveFailed),
         3 => Just(Event::Alarm),
     ]
+}
+
+fn digest() -> impl Strategy<Value = String> {
+    prop::sample::select(vec!["one".to_owned(), "two".to_owned(), String::new()])
+}
+
+/// What follows every Hello.
+fn agent() -> impl Strategy<Value = Event> {
+    ("[abc]", digest(), digest()).prop_map(|(boot, digest, carried)| Event::Agent { boot, digest, carried })
 }
 
 fn unfinished(state: State) -> bool {
@@ -109,6 +127,64 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// A running machine, and agents that take an upgrade, refuse it, or die of it, in any order.
+    #[test]
+    fn a_boot_is_told_once_and_a_deadly_agent_a_few_times(steps in proptest::collection::vec((0_u8..7, digest()), 1..80)) {
+        let (mut machine, mut boot, mut runs, mut carried) = (running(), 0_u32, "one".to_owned(), "one".to_owned());
+        let (mut told, mut tells) = (std::collections::BTreeSet::new(), std::collections::BTreeMap::<String, u32>::new());
+        let mut now = 1_000;
+        for (what, digest) in steps {
+            now += 1_000;
+            let hello = |boot: u32, runs: &str, carried: &str| Event::Agent {
+                boot: boot.to_string(), digest: runs.to_owned(), carried: carried.to_owned(),
+            };
+            let is_told = told.contains(&(boot, carried.clone()));
+            let event = match what {
+                // The platform carries another agent from now on.
+                0 => {
+                    carried = digest;
+                    tells.clear();
+                    told.clear();
+                    hello(boot, &runs, &carried)
+                }
+                1 if is_told => {
+                    runs.clone_from(&carried);
+                    tells.clear();
+                    told.clear();
+                    hello(boot, &runs, &carried)
+                }
+                2 if is_told => {
+                    told.remove(&(boot, carried.clone()));
+                    *tells.entry(carried.clone()).or_default() -= 1;
+                    Event::UpgradeRefused { digest: carried.clone(), reason: "not now".into(), again: true }
+                }
+                3 if is_told => Event::UpgradeRefused { digest: carried.clone(), reason: "never".into(), again: false },
+                4 => {
+                    boot += 1;
+                    hello(boot, &runs, &carried)
+                }
+                5 => Event::Failed { work: Work::Deliver, reason: "no".into() },
+                6 => Event::Delivered { digest: carried.clone() },
+                _ => Event::Alarm,
+            };
+            machine.on(Event::Hello, now).unwrap();
+            for effect in machine.on(event, now).unwrap() {
+                let Effect::Tell(ToAgent::Upgrade { digest }) = effect else { continue };
+                prop_assert_eq!(&digest, &carried);
+                prop_assert!(runs != carried && !runs.is_empty() && !carried.is_empty());
+                prop_assert!(told.insert((boot, digest.clone())), "boot {} was told twice", boot);
+                let tells = tells.entry(digest).or_default();
+                *tells += 1;
+                prop_assert!(*tells <= TELLS_MAX, "told {} boots", tells);
+            }
+            prop_assert_eq!(machine.state, State::Running);
+        }
+    }
+}
+
 fn check(
     machine: &Machine,
     before: State,
@@ -130,6 +206,14 @@ fn check(
                 prop_assert_eq!(machine.sleep.as_ref().map(|sleep| sleep.number), Some(*sleep));
                 prop_assert!(matches!(machine.state, State::Hibernating | State::Stopping));
             }
+            Effect::Tell(ToAgent::Upgrade { .. }) => {
+                prop_assert!(machine.is_ready(), "upgraded in {:?}", machine.state);
+            }
+            Effect::Work(Work::Deliver | Work::Settle) => {
+                prop_assert!(machine.is_ready(), "delivered in {:?}", machine.state);
+                prop_assert!(machine.alarm_ms.is_some());
+            }
+            Effect::Work(Work::Replace) => prop_assert_eq!(machine.state, State::Waking),
             Effect::Work(Work::Wake) => {
                 prop_assert!(machine.provisioned);
                 prop_assert!(!matches!(machine.state, State::Stopped | State::Deleting));
@@ -267,4 +351,101 @@ fn a_call_into_a_pause_wakes_the_machine() {
     assert_eq!(machine.on(Event::Called, 1).unwrap(), [Effect::Work(Work::Look)]);
     let awake = machine.on(Event::Looked { status: Some(SpriteStatus::Running) }, 2).unwrap();
     assert_eq!((awake, machine.called), (vec![], false), "its shell does not read");
+}
+
+fn says(boot: &str, digest: &str, carried: &str) -> Event {
+    Event::Agent { boot: boot.into(), digest: digest.into(), carried: carried.into() }
+}
+
+fn details(effects: &[Effect]) -> Vec<&str> {
+    let history = effects.iter().filter_map(|effect| match effect {
+        Effect::Save(history) => history.as_ref(),
+        _ => None,
+    });
+    history.map(|history| history.detail.as_str()).collect()
+}
+
+#[test]
+fn an_agent_of_another_digest_is_upgraded_and_settled() {
+    let mut machine = running();
+    assert_eq!(machine.on(says("a", "old", "old"), 1), Ok(vec![]));
+    assert_eq!(machine.on(says("a", "old", "new"), 2), Ok(vec![Effect::Work(Work::Deliver)]));
+    let told = machine.on(Event::Delivered { digest: "new".into() }, 3).unwrap();
+    assert_eq!(told, [Effect::Tell(ToAgent::Upgrade { digest: "new".into() })]);
+    // It hangs up while it does so.
+    machine.on(Event::Lost, 4).unwrap();
+    machine.on(Event::Hello, 5).unwrap();
+    let upgraded = machine.on(says("a", "new", "new"), 5).unwrap();
+    assert!(details(&upgraded)[0].contains("upgraded in place") && upgraded.contains(&Effect::Work(Work::Settle)));
+    machine.on(Event::Settled, 6).unwrap();
+    assert_eq!(machine.on(says("b", "new", "new"), 7), Ok(vec![]));
+}
+
+#[test]
+fn a_refusal_is_final_for_its_boot_or_only_for_now() {
+    let mut machine = running();
+    let tell = [Effect::Tell(ToAgent::Upgrade { digest: "new".into() })];
+    machine.on(says("a", "old", "new"), 0).unwrap();
+    assert_eq!(machine.on(Event::Delivered { digest: "new".into() }, 1).unwrap(), tell);
+    let refused = |again| Event::UpgradeRefused { digest: "new".into(), reason: "busy".into(), again };
+    assert_eq!(machine.on(refused(true), 2), Ok(vec![]));
+    let again = machine.alarm_ms.unwrap();
+    assert_eq!(machine.on(Event::Alarm, again).unwrap(), tell);
+    let recorded = machine.on(refused(false), again + 1).unwrap();
+    assert_eq!(details(&recorded), ["Its agent could not be upgraded to new: busy. The old one goes on."]);
+    assert_eq!(machine.on(says("a", "old", "new"), again + 2), Ok(vec![]));
+    // The file may have been the reason: another boot gets another one.
+    let next = machine.on(says("b", "old", "new"), again + 3).unwrap();
+    assert!(next.contains(&Effect::Work(Work::Deliver)), "{next:?}");
+}
+
+#[test]
+fn an_upgrade_that_kills_is_not_tried_for_ever() {
+    let mut machine = running();
+    let mut told = 0;
+    for boot in 0..20 {
+        machine.on(Event::Hello, boot).unwrap();
+        let mut effects = machine.on(says(&boot.to_string(), "old", "new"), boot).unwrap();
+        if effects.contains(&Effect::Work(Work::Deliver)) {
+            effects = machine.on(Event::Delivered { digest: "new".into() }, boot).unwrap();
+        }
+        told += effects.iter().filter(|effect| matches!(effect, Effect::Tell(ToAgent::Upgrade { .. }))).count();
+    }
+    assert_eq!(told, 3);
+    // Another one gets its chance.
+    assert!(machine.on(says("20", "old", "newer"), 99).unwrap().contains(&Effect::Work(Work::Deliver)));
+}
+
+#[test]
+fn an_agent_that_nobody_can_talk_to_is_replaced() {
+    let mut machine = running();
+    let effects = machine.on(Event::Outdated { protocol: 1, carried: false }, 1).unwrap();
+    assert_eq!(machine.state, State::Waking);
+    assert!(effects.contains(&Effect::Work(Work::Replace)) && details(&effects)[0].contains("protocol version 1"));
+    // Until it is, nothing is asked of it.
+    machine.on(Event::Lost, 2).unwrap();
+    let at = machine.alarm_ms.unwrap();
+    assert_eq!(machine.on(Event::Alarm, at).unwrap(), [Effect::Save(None), Effect::Work(Work::Replace)]);
+    assert_eq!(machine.on(Event::Replaced, at + 1).unwrap(), [Effect::Work(Work::Wake)]);
+    machine.on(Event::Hello, at + 2).unwrap();
+    assert_eq!(machine.state, State::Running);
+}
+
+#[test]
+fn a_deployment_that_cannot_talk_to_its_own_agent_says_so() {
+    let mut machine = running();
+    machine.on(Event::Outdated { protocol: 7, carried: true }, 1).unwrap();
+    assert_eq!(machine.state, State::Failed);
+    assert!(machine.reason.contains("protocol version 7"), "{}", machine.reason);
+}
+
+#[test]
+fn replacing_an_agent_is_given_up_at_last() {
+    let mut machine = running();
+    machine.on(Event::Outdated { protocol: 1, carried: false }, 1).unwrap();
+    for _ in 0..TRIES_MAX {
+        machine.on(Event::Failed { work: Work::Replace, reason: "no answer".into() }, 2).unwrap();
+        machine.on(Event::Alarm, 3).unwrap();
+    }
+    assert_eq!(machine.state, State::Failed);
 }

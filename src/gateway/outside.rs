@@ -7,7 +7,7 @@ use snapvm_durable::machine_gateway::outside::{Failure, Outside, Record};
 use snapvm_durable::machine_gateway::state::History;
 use snapvm_durable::terminal_session::command::Command as TerminalCommand;
 use snapvm_durable::terminal_session::outside::{Access, Outside as TerminalOutside, Visitor};
-use snapvm_protocol::agent::{BINARY_PATH, SERVICE_NAME, environment};
+use snapvm_protocol::agent::{BINARY_PATH, NEXT_BINARY_PATH, SERVICE_NAME, environment};
 use snapvm_protocol::hosts::AGENT_PORT;
 use snapvm_protocol::ids::{MachineId, TerminalId, sprite_name};
 use snapvm_protocol::lifecycle::MachineState;
@@ -110,8 +110,10 @@ impl World {
         let url = format!("{}/agent/{}", self.config.console_origin, self.agent_digest);
         let assets = self.env.assets("ASSETS").map_err(unavailable)?;
         let response = assets.fetch(url, None).await.map_err(unavailable)?;
+        // For a name that is not there, assets answer with the console's page.
+        let is_page = response.headers().get("content-type").ok().flatten().is_some_and(|kind| kind.contains("html"));
         match (response.status_code(), response.body()) {
-            (200, worker::ResponseBody::Stream(body)) => Ok(body.clone().into()),
+            (200, worker::ResponseBody::Stream(body)) if !is_page => Ok(body.clone().into()),
             _ => Err(Failure::Unavailable("the agent's binary is not among the assets".into())),
         }
     }
@@ -255,6 +257,30 @@ impl Outside for World {
     async fn restart_agent(&self, record: &Record) -> Result<(), Failure> {
         let name = sprite_name(record.machine, record.generation);
         self.sprites.start_service(&name, SERVICE_NAME).await
+    }
+
+    fn agent_digest(&self) -> &str {
+        &self.agent_digest
+    }
+
+    async fn deliver_agent(&self, record: &Record) -> Result<String, Failure> {
+        let sprite = self.sprite(record).await?;
+        self.sprites.write_file(&sprite.name, NEXT_BINARY_PATH, "0755", self.agent_binary().await?).await?;
+        Ok(self.agent_digest.clone())
+    }
+
+    async fn settle_agent(&self, record: &Record) -> Result<(), Failure> {
+        let sprite = self.sprite(record).await?;
+        self.sprites.rename_file(&sprite.name, NEXT_BINARY_PATH, BINARY_PATH).await
+    }
+
+    async fn replace_agent(&self, record: &Record) -> Result<(), Failure> {
+        self.deliver_agent(record).await?;
+        // A running program's file is never written, only its name is given to another one.
+        self.settle_agent(record).await?;
+        let name = sprite_name(record.machine, record.generation);
+        self.sprites.stop_service(&name, SERVICE_NAME).await?;
+        self.sprites.put_service(&name, SERVICE_NAME, &self.agent_service(record)).await
     }
 
     async fn delete_sprite(&self, record: &Record) -> Result<(), Failure> {

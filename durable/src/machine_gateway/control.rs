@@ -1,7 +1,7 @@
 //! The agent's control socket: who may open it, and what it says.
 
 use serde::{Deserialize, Serialize};
-use snapvm_protocol::agent::{PROTOCOL_VERSION, ToAgent, ToObject, WokeBy, close, decode};
+use snapvm_protocol::agent::{PROTOCOL_VERSION, ToAgent, ToObject, WokeBy, close, decode, version_of};
 use snapvm_protocol::ids::MachineId;
 use snapvm_protocol::tickets::{Pass, Purpose, TicketError};
 use worker::{Request, Response, WebSocket, WebSocketPair};
@@ -106,6 +106,15 @@ impl<O: Outside> Gateway<O> {
         if self.ensure(machine).await.is_err() || !self.is_current(&socket) {
             return Ok(());
         }
+        // First of all, since nothing else of what another version says can be relied on.
+        if let Some((protocol, digest)) = version_of(text)
+            && protocol != PROTOCOL_VERSION
+        {
+            socket.close(Some(close::VERSION), Some("another version"))?;
+            let carried = digest == self.0.outside.agent_digest();
+            let _ = self.apply(Event::Outdated { protocol, carried }).await;
+            return Ok(());
+        }
         let message = match decode::<ToObject>(text) {
             Ok(message) => message,
             Err(error) => {
@@ -118,20 +127,19 @@ impl<O: Outside> Gateway<O> {
 
     async fn take(&self, machine: MachineId, socket: WebSocket, message: ToObject) -> worker::Result<()> {
         let event = match message {
-            ToObject::Hello { protocol, .. } if protocol != PROTOCOL_VERSION => {
-                return socket.close(Some(close::VERSION), Some("another version"));
-            }
-            ToObject::Hello { boot, terminals, services, woke, .. } => {
-                return self.hello(machine, socket, &boot, &terminals, &services, woke).await;
+            ToObject::Hello { boot, digest, terminals, services, woke, .. } => {
+                self.hello(machine, socket, &boot, &terminals, &services, woke).await?;
+                if self.binding().is_some_and(|binding| binding.boot == boot) {
+                    let carried = self.0.outside.agent_digest().to_owned();
+                    let _ = self.apply(Event::Agent { boot, digest, carried }).await;
+                }
+                return Ok(());
             }
             ToObject::Activity { .. } => Event::Activity,
             ToObject::Idle { seconds } => Event::Idle { seconds },
             ToObject::SleepReady { sleep } => Event::SleepReady { sleep },
             ToObject::Tasks { names } => Event::Tasks { names },
-            ToObject::UpgradeRefused { reason, .. } => {
-                self.0.outside.log(&format!("machine {machine}: its agent was not upgraded: {reason}"));
-                return Ok(());
-            }
+            ToObject::UpgradeRefused { digest, reason, again } => Event::UpgradeRefused { digest, reason, again },
             ToObject::Service(status) => return self.report(machine, Report::Service(status)).await,
             ToObject::TerminalStarted(status) => {
                 self.mark_started(status.session);

@@ -163,6 +163,18 @@ impl<O: Outside> Gateway<O> {
                 let sprite = self.0.outside.sprite(&record).await?;
                 Ok(Event::Looked { status: Some(sprite.status) })
             }
+            Work::Deliver => {
+                let digest = self.0.outside.deliver_agent(&record).await?;
+                Ok(Event::Delivered { digest })
+            }
+            Work::Settle => {
+                self.0.outside.settle_agent(&record).await?;
+                Ok(Event::Settled)
+            }
+            Work::Replace => {
+                self.0.outside.replace_agent(&record).await?;
+                Ok(Event::Replaced)
+            }
             Work::Delete => {
                 self.close_sockets();
                 self.0.outside.delete_sprite(&record).await?;

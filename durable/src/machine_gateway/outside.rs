@@ -106,6 +106,14 @@ pub trait Outside: 'static {
     async fn wake(&self, url: &str, ticket: &str, timeout_ms: u64) -> Result<(), Failure>;
     /// Has the agent's process started through the runtime's API, where it does not answer.
     async fn restart_agent(&self, record: &Record) -> Result<(), Failure>;
+    /// The digest of the agent that the platform carries.
+    fn agent_digest(&self) -> &str;
+    /// Delivers that agent beside the one that runs, which is not touched; answers its digest.
+    async fn deliver_agent(&self, record: &Record) -> Result<String, Failure>;
+    /// Moves it to where a boot finds it; one that is not there any more is.
+    async fn settle_agent(&self, record: &Record) -> Result<(), Failure>;
+    /// Delivers it to where a boot finds it, ends the one that runs, and starts it.
+    async fn replace_agent(&self, record: &Record) -> Result<(), Failure>;
     /// Deletes the sprite; one that is not there is deleted.
     async fn delete_sprite(&self, record: &Record) -> Result<(), Failure>;
 

@@ -20,6 +20,7 @@ use snapvm_protocol::lifecycle::MachineState;
 use snapvm_protocol::sprites::SpriteStatus;
 
 use super::transitions;
+use super::upgrade::Upgrade;
 
 /// Longest time for an agent to prepare a sleep.
 pub const PREPARE_MS: u64 = 40_000;
@@ -62,6 +63,9 @@ pub struct Machine {
     pub unsaved: bool,
     /// Seconds between looks at a runtime that has not paused yet.
     pub looks_seconds: Vec<u64>,
+    /// Which agent runs, and what became of upgrades.
+    #[serde(default)]
+    pub upgrade: Upgrade,
 }
 
 /// A sleep under way.
@@ -110,6 +114,40 @@ pub enum Event {
     },
     /// The agent is connected and has said who it is.
     Hello,
+    /// Which agent that was, after [`Event::Hello`].
+    Agent {
+        /// Its boot id.
+        boot: String,
+        /// Its digest.
+        digest: String,
+        /// The digest of the agent that the platform carries.
+        carried: String,
+    },
+    /// An agent dialed whose protocol version the platform does not speak. It was refused.
+    Outdated {
+        /// Its protocol version.
+        protocol: u32,
+        /// Whether it is the very one that the platform carries.
+        carried: bool,
+    },
+    /// The agent of this digest was delivered beside the one that runs.
+    Delivered {
+        /// Its digest.
+        digest: String,
+    },
+    /// Boots start the agent that runs.
+    Settled,
+    /// The agent goes on as it is.
+    UpgradeRefused {
+        /// What it was to become.
+        digest: String,
+        /// Why, for people.
+        reason: String,
+        /// Whether it was only the wrong moment.
+        again: bool,
+    },
+    /// The agent that nobody could talk to is gone, and the carried one started.
+    Replaced,
     /// The control socket is gone.
     Lost,
     /// The agent saw something worth staying awake for.
@@ -171,6 +209,13 @@ pub enum Work {
     Look,
     /// Delete the sprite: [`Event::Gone`] or [`Event::Failed`].
     Delete,
+    /// Deliver the carried agent beside the one that runs: [`Event::Delivered`] or [`Event::Failed`].
+    Deliver,
+    /// Let boots start the agent that runs: [`Event::Settled`] or [`Event::Failed`].
+    Settle,
+    /// Deliver the carried agent in place of one that nobody can talk to, and start it: [`Event::Replaced`] or
+    /// [`Event::Failed`].
+    Replace,
 }
 
 /// What has to be done after an event, in this order.
@@ -239,6 +284,7 @@ impl Machine {
             tasks: Vec::new(),
             unsaved: false,
             looks_seconds,
+            upgrade: Upgrade::default(),
         }
     }
 

@@ -1,5 +1,7 @@
 //! What each event does to a machine in each state. See [`super::state`] for the picture.
 
+mod upgrades;
+
 use snapvm_protocol::agent::{SleepKind, ToAgent};
 use snapvm_protocol::lifecycle::MachineState as State;
 use snapvm_protocol::sprites::SpriteStatus;
@@ -19,6 +21,12 @@ pub(super) fn on(machine: &mut Machine, event: Event, now: u64) -> Result<Vec<Ef
         Event::Stop { actor } => stop(machine, actor, now)?,
         Event::Delete { actor } => delete(machine, actor, now),
         Event::Hello => hello(machine, now),
+        Event::Agent { .. }
+        | Event::Outdated { .. }
+        | Event::Delivered { .. }
+        | Event::Settled
+        | Event::UpgradeRefused { .. }
+        | Event::Replaced => upgrades::on(machine, event, now),
         Event::Lost => lost(machine, now),
         Event::Activity => {
             machine.activity += 1;
@@ -49,6 +57,7 @@ pub(super) fn on(machine: &mut Machine, event: Event, now: u64) -> Result<Vec<Ef
             vec![]
         }
         Event::Looked { status } => looked(machine, status, now),
+        Event::Failed { work: Work::Deliver | Work::Settle, reason } => upgrades::failed(machine, &reason, now),
         Event::Failed { work, reason } => failed(machine, work, reason, now),
         Event::Saved => {
             machine.unsaved = false;
@@ -436,8 +445,10 @@ fn alarm(machine: &mut Machine, now: u64) -> Vec<Effect> {
     effects.extend(match machine.state {
         State::Creating if machine.provisioned => work(machine, Work::Wake, now),
         State::Creating => work(machine, Work::Provision, now),
+        State::Waking if machine.upgrade.is_replacing() => work(machine, Work::Replace, now),
         State::Waking => work(machine, Work::Wake, now),
         State::Running if !machine.connected => work(machine, Work::Look, now),
+        State::Running => upgrades::next(machine, now),
         State::Hibernating | State::Stopping => {
             if let Some(sleep) = machine.sleep.as_mut() {
                 // An agent that does not prepare in time is not waited for.
