@@ -3,7 +3,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
-use snapvm_protocol::agent::{ToAgent, decode};
+use snapvm_protocol::agent::{PROTOCOL_VERSION, ToAgent, decode};
 use snapvm_protocol::headers::{AGENT_KEY, BOOT, PASS, TICKET};
 use snapvm_protocol::tickets::{Purpose, Signer, Ticket};
 use tokio_tungstenite::tungstenite::protocol::Message;
@@ -49,7 +49,7 @@ impl Agent {
         let headers = [(TICKET, wake.as_str()), (AGENT_KEY, text.as_str()), (BOOT, boot.as_str())];
         let mut control = sockets::open(world, &dial_host(world), &path, &headers).await.expect("a control socket");
         let hello = serde_json::json!({
-            "type": "hello", "protocol": 1, "boot": boot, "generation": 1, "woke": "boot", "terminals": [], "services": [],
+            "type": "hello", "protocol": PROTOCOL_VERSION, "boot": boot, "generation": 1, "woke": "boot", "terminals": [], "services": [],
         });
         sockets::send(&mut control, Message::text(hello.to_string())).await;
         let pass = loop {

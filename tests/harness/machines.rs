@@ -130,6 +130,21 @@ impl Machine {
         until(&format!("service {name}: {state}"), PATIENCE, reached).await;
     }
 
+    /// Its history: what was done to it, newest first.
+    pub async fn history(&self) -> Vec<Value> {
+        let list = self.client.get(format!("{}/events", self.path)).await.expect(200);
+        list["events"].as_array().expect("a list").clone()
+    }
+
+    /// Waits for an event of its history whose text has these words.
+    pub async fn until_told(&self, words: &str, patience: Duration) {
+        let told = || async {
+            let has = |event: &Value| event["detail"].as_str().is_some_and(|detail| detail.contains(words));
+            self.history().await.iter().any(has).then_some(())
+        };
+        until(&format!("{}: {words}", self.label), patience, told).await;
+    }
+
     /// Its sprite's name, in its first generation.
     pub fn sprite(&self) -> String {
         sprite_name(self.id.parse().expect("an id"), 1)

@@ -20,6 +20,7 @@ pub mod events;
 pub mod locked;
 pub mod machines;
 pub mod people;
+pub mod releases;
 pub mod rows;
 pub mod sockets;
 pub mod sprites;

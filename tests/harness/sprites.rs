@@ -58,6 +58,18 @@ impl Sprites {
         self.ask("PUT", &format!("/v1/sprites/{name}"), Some(body)).await.expect(200);
     }
 
+    /// A service's definition, as it was put.
+    pub async fn service(&self, sprite: &str, service: &str) -> Value {
+        self.ask("GET", &format!("/v1/sprites/{sprite}/services/{service}"), None).await.expect(200)
+    }
+
+    /// Defines a service and starts it; one of that name is stopped first.
+    pub async fn put_service(&self, sprite: &str, service: &str, definition: Value) {
+        let path = format!("/v1/sprites/{sprite}/services/{service}?duration=0s");
+        let answer = self.ask("PUT", &path, Some(definition)).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    }
+
     /// Orders a failure; see `spritehost/src/faults.rs`.
     pub async fn fail(&self, operation: &str, when: &str, times: u32, answer: Value) {
         let order = json!({"operation": operation, "when": when, "times": times, "answer": answer}).to_string();

@@ -8,6 +8,7 @@ mod frames;
 mod isolation;
 mod provisioning;
 mod runtime;
+mod upgrade;
 
 use std::sync::OnceLock;
 
