@@ -24,6 +24,8 @@ pub mod configuration;
 pub mod control;
 pub mod dial;
 pub mod exec;
+#[doc(hidden)]
+pub mod fuzz;
 pub mod guest;
 pub mod handover;
 pub mod http;

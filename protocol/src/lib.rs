@@ -12,6 +12,8 @@
 
 pub mod agent;
 pub mod exec;
+#[doc(hidden)]
+pub mod fuzz;
 pub mod headers;
 pub mod hosts;
 pub mod ids;

@@ -28,6 +28,7 @@ use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
+use snapvm_protocol::queries;
 use snapvm_protocol::sequences::Sequences;
 use snapvm_protocol::terminal::{RING_BYTES, SNAPSHOT_MAX};
 
@@ -286,7 +287,8 @@ impl Screen {
                 bytes.extend_from_slice(&emulator.render(lines));
                 modes.render(&mut bytes);
                 bytes.extend_from_slice(sequences.swallowing());
-                bytes
+                // A program chooses what the emulator remembers: a colour that is a question, and no colour.
+                queries::muted(&bytes)
             })
         })?;
         let (bytes, dropped_lines) = rendered?;

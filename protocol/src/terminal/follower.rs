@@ -292,8 +292,10 @@ impl Follower {
         if self.epoch.is_some() && !is_same {
             // Another shell: what the old one missed is not for it.
             self.waiting.clear();
-            (self.numbered, self.applied, self.end) = (ready.input, ready.input, None);
+            (self.numbered, self.applied) = (ready.input, ready.input);
         }
+        // It is told again, after what comes again.
+        self.end = None;
         self.position = ready.offset;
         (self.owed, self.begins) = (false, true);
         let reset = ready.reset && (!is_same || self.follow == Follow::Screen || ready.offset > self.offset);

@@ -59,6 +59,10 @@ fn what_comes_again_is_left_out() {
     assert_eq!(follower.hear(Frame::Output(3, b"d"), &mut replies), Ok(Heard::Output(5, b"")));
     assert_eq!(follower.hear(Frame::Output(4, b"efg"), &mut replies), Ok(Heard::Output(5, b"fg")));
     assert_eq!(follower.offset(), 7);
+    hear(&mut follower, Frame::End(TerminalEnd::Lost)).unwrap();
+    hear(&mut follower, ready(3, false)).unwrap();
+    hear(&mut follower, Frame::Output(3, b"defg")).unwrap();
+    assert_eq!(follower.end(), None);
 }
 
 #[test]
