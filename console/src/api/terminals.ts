@@ -28,6 +28,24 @@ export function useCreateTerminal(org: string, machine: string) {
   });
 }
 
+export function useRenameTerminal(org: string, machine: string) {
+  const client = useQueryClient();
+  return useMutation({
+    mutationFn: ({ terminal, name }: { terminal: string; name: string }) =>
+      answer(
+        api.PATCH("/v1/orgs/{org}/machines/{machine}/terminals/{terminal}", {
+          params: { path: { org, machine, terminal } },
+          body: { name },
+        }),
+      ),
+    onSuccess: (renamed) =>
+      client.setQueryData(terminalsQuery(org, machine).queryKey, (known) =>
+        known?.map((one) => (one.id === renamed.id ? renamed : one)),
+      ),
+    onSettled: () => client.invalidateQueries({ queryKey: terminalsQuery(org, machine).queryKey }),
+  });
+}
+
 export function useCloseTerminal(org: string, machine: string) {
   const client = useQueryClient();
   return useMutation({

@@ -78,5 +78,6 @@ export const TERMINAL_KEYS: readonly [string[], string][] = [
   [["Ctrl", "Shift", "V"], "Paste"],
   [["Ctrl", "+ − 0"], "Larger, smaller, usual text"],
   [["Ctrl", "Shift", "B"], "Leave the terminal for its tab, from where Tab goes on"],
+  [["F2"], "Rename the tab that has the focus"],
   [["Ctrl", "Shift", "H"], "Show these keys"],
 ];

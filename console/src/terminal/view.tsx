@@ -1,6 +1,6 @@
 // One terminal on the page: the emulator, what is said over it, and what is asked because of it.
 import { useComputedColorScheme } from "@mantine/core";
-import { type Ref, useEffect, useImperativeHandle, useRef, useState } from "react";
+import { type Ref, useCallback, useEffect, useImperativeHandle, useRef, useState } from "react";
 import "@xterm/xterm/css/xterm.css";
 import type { Terminal } from "../api/schema";
 import { ContextMenu, type Place } from "./context-menu";
@@ -59,6 +59,8 @@ export function TerminalView(props: Props) {
   const element = useRef<HTMLDivElement>(null);
   const [status, setStatus] = useState<Status>({ is: "connecting" });
   const [note, setNote] = useState<{ text: string } | null>(null);
+  // The same at every drawing: a note's time is not to begin anew.
+  const noteRead = useCallback(() => setNote(null), []);
   const [question, setQuestion] = useState<Question | null>(null);
   const [menu, setMenu] = useState<Place | null>(null);
   const [searching, setSearching] = useState(false);
@@ -211,7 +213,7 @@ export function TerminalView(props: Props) {
       <StatusLine
         status={status}
         note={note}
-        onNoteRead={() => setNote(null)}
+        onNoteRead={noteRead}
         stopped={state === "stopped"}
         readOnly={readOnly}
         directory={stream?.directory ?? null}

@@ -41,6 +41,7 @@ interface Props {
   hrefOf: (terminal: string) => string;
   handle: () => TerminalHandle | undefined;
   onSelect: (terminal: string) => void;
+  onRename: (terminal: string, name: string) => void;
   onClose: (terminal: Terminal) => void;
   onCommand: (command: Command) => void;
 }
@@ -79,8 +80,10 @@ export function TerminalBar(props: Props) {
             terminal={terminal}
             selected={terminal.id === selected}
             shown={split?.panes.includes(terminal.id) ?? false}
+            canRename={!roleRefused && !terminal.ended_at}
             canClose={!roleRefused || !!terminal.ended_at}
             onSelect={() => props.onSelect(terminal.id)}
+            onRename={(name) => props.onRename(terminal.id, name)}
             onClose={() => props.onClose(terminal)}
           />
         ))}

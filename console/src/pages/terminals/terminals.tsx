@@ -7,7 +7,7 @@ import { useNavigate, useRouter, useSearch } from "@tanstack/react-router";
 import { useEffect, useRef, useState } from "react";
 import { machineQuery } from "../../api/machines";
 import type { Machine, Terminal } from "../../api/schema";
-import { terminalsQuery, useCloseTerminal, useCreateTerminal } from "../../api/terminals";
+import { terminalsQuery, useCloseTerminal, useCreateTerminal, useRenameTerminal } from "../../api/terminals";
 import { ActionButton } from "../../components/action-button";
 import { ConfirmDialog } from "../../components/confirm-dialog";
 import { Empty, LoadError, Loading } from "../../components/page";
@@ -48,6 +48,7 @@ export function Terminals({ machine, active }: { machine: Machine; active: boole
   const handles = useRef(new Map<string, TerminalHandle>());
   const create = useCreateTerminal(org, name);
   const close = useCloseTerminal(org, name);
+  const rename = useRenameTerminal(org, name);
   const { tabs, selected, opened, fresh, open, markFresh, dismiss, takeOver } = useTerminalTabs(
     terminals,
     inUrl,
@@ -90,21 +91,18 @@ export function Terminals({ machine, active }: { machine: Machine; active: boole
     }
     return navigate({ ...addressOf(terminal), replace: true });
   };
-  const start = (name: string, then: (terminal: Terminal) => void) =>
-    create.mutate(
-      { name },
-      {
-        onSuccess: (terminal) => {
-          markFresh(terminal.id);
-          open(terminal.id);
-          then(terminal);
-        },
-        onError: notifyProblem,
+  const start = (name: string, directory: string | null, then: (terminal: Terminal) => void) =>
+    create.mutate(directory ? { name, directory } : { name }, {
+      onSuccess: (terminal) => {
+        markFresh(terminal.id);
+        open(terminal.id);
+        then(terminal);
       },
-    );
-  const add = () => start(nextName(tabs), ({ id }) => void show(id));
-  const restart = ({ key, terminal: ended }: Tab) =>
-    start(ended.name, ({ id }) => {
+      onError: notifyProblem,
+    });
+  const add = () => start(nextName(tabs), null, ({ id }) => void show(id));
+  const restart = ({ key, terminal: ended }: Tab, directory: string | null) =>
+    start(ended.name, directory, ({ id }) => {
       takeOver(key, id);
       if (stored) {
         setSplit(replaced(stored, ended.id, id));
@@ -133,7 +131,7 @@ export function Terminals({ machine, active }: { machine: Machine; active: boole
     if (known) {
       beside(known);
     } else if (!newRefused) {
-      start(nextName(tabs), ({ id }) => beside(id));
+      start(nextName(tabs), null, ({ id }) => beside(id));
     }
   };
   const run = (command: Command) => {
@@ -209,6 +207,7 @@ export function Terminals({ machine, active }: { machine: Machine; active: boole
           onSelect={(terminal) => {
             void show(terminal);
           }}
+          onRename={(terminal, name) => rename.mutate({ terminal, name }, { onError: notifyProblem })}
           onClose={(terminal) => (terminal.ended_at ? take(terminal) : setClosing(terminal))}
           onCommand={run}
         />
@@ -246,7 +245,7 @@ export function Terminals({ machine, active }: { machine: Machine; active: boole
                 }}
                 onPeople={(now) => setPeople((known) => ({ ...known, [terminal.id]: now }))}
                 onChange={refresh}
-                onRestart={() => restart(tab)}
+                onRestart={(directory) => restart(tab, directory)}
                 restartRefused={newRefused ?? (create.isPending ? "A terminal is being opened." : null)}
               />
             );
