@@ -191,6 +191,38 @@ await script("windows", async ({ person, step }) => {
     await until("there is one pane", async () => (await panes(page).count()) === 1);
   });
 
+  await step("renames a tab", async () => {
+    const tab = page.getByRole("tab", { name: "Terminal 2" });
+    await tab.dblclick();
+    await page.getByLabel("New name of Terminal 2").fill("logs");
+    await page.keyboard.press("Enter");
+    await page.getByRole("tab", { name: "logs" }).waitFor();
+    await page.reload();
+    await page.getByRole("tab", { name: "logs" }).waitFor();
+    await page.getByRole("tablist", { name: "Terminals" }).getByRole("tab", { name: "Terminal", exact: true }).click();
+    await live(page);
+  });
+
+  await step("a second window takes the size, and the first gets it back with a click", async () => {
+    const other = await ada.context.newPage();
+    await other.setViewportSize({ width: 820, height: 560 });
+    await other.goto(page.url());
+    await live(other);
+    await type(other, "clear; echo smaller");
+    await terminal(page).filter({ hasText: "sized by another window" }).waitFor();
+    const [mine, theirs] = [await drawn(page), await drawn(other)];
+    check(mine.rows === theirs.rows, `the first window draws ${mine.rows} rows, the second ${theirs.rows}`);
+    await page.locator(".terminal-people").getByText("2 windows").waitFor();
+    await picture(page, "windows-letterbox");
+    await page.bringToFront();
+    await terminal(page).locator(".xterm-screen").click();
+    await terminal(other).filter({ hasText: "sized by another window" }).waitFor();
+    await until("the first window is full again", async () => (await drawn(page)).rows > theirs.rows);
+    await picture(other, "windows-letterbox-small");
+    await other.close();
+    await page.locator(".terminal-people").waitFor({ state: "hidden" });
+  });
+
   await step("works on a phone, with the keys that its keyboard lacks", async () => {
     await page.setViewportSize({ width: 390, height: 844 });
     const keys = page.getByRole("toolbar", { name: "Keys" });
