@@ -249,3 +249,100 @@ proptest! {
         }
     }
 }
+
+/// A writer that follows as a screen, with everything it gets until it has to acknowledge.
+fn screen_client(stream: &mut Stream, id: u32) {
+    stream.receive(id, Frame::Joined(ClientMode::Write));
+    let key = format!("k{id}");
+    let attach = Attach { columns: 80, rows: 24, key, epoch: None, offset: None, follow: Follow::Screen };
+    stream.receive(id, Frame::Attach(attach));
+}
+
+#[test]
+fn a_stalled_screen_gets_no_second_snapshot_until_it_parsed_the_first() {
+    let mut stream = stream();
+    screen_client(&mut stream, 1);
+    drain(&mut stream);
+    stream.receive(1, Frame::Acknowledge(0));
+    write(&mut stream, &b"some line of text\r\n".repeat(30_000));
+    // It never says that it parsed any: one window comes, however much is written.
+    let sent = |messages: &[(u32, Vec<u8>)]| messages.iter().map(|(_, frame)| frame.len()).sum::<usize>();
+    assert!(sent(&drain(&mut stream)) < 600_000);
+    for _ in 0..8 {
+        write(&mut stream, &b"some line of text\r\n".repeat(100_000));
+        assert_eq!(drain(&mut stream), []);
+    }
+    stream.receive(1, Frame::Acknowledge(400_000));
+    let messages = drain(&mut stream);
+    let frames = frames(&messages, 1);
+    let Some(Frame::Ready(Ready { snapshot: Some(head), offset, reset: true, .. })) = frames.first() else {
+        panic!("{:?}", frames.first())
+    };
+    assert!(matches!(frames.get(1), Some(Frame::Truncated(_, to)) if to == offset));
+    assert!(head.bytes > 10_000 && sent(&messages) < 700_000);
+}
+
+#[test]
+fn screens_share_a_snapshot() {
+    let mut stream = stream();
+    write(&mut stream, &b"some line of text\r\n".repeat(3000));
+    for id in 1..=20 {
+        screen_client(&mut stream, id);
+    }
+    // Only Ready and the first part of each.
+    let mut out = vec![];
+    for _ in 0..40 {
+        out.clear();
+        assert!(stream.next(&mut out));
+    }
+    let held: Vec<_> = (1..=20).filter_map(|id| stream.attached(id).unwrap().snapshot.clone()).collect();
+    assert_eq!(held.len(), 20);
+    assert!(held.iter().all(|(snapshot, _)| Rc::ptr_eq(snapshot, &held[0].0)));
+}
+
+#[test]
+fn each_query_is_left_to_one_screen_at_most() {
+    let mut stream = stream();
+    for id in 1..=2 {
+        screen_client(&mut stream, id);
+    }
+    drain(&mut stream);
+    for id in 1..=2 {
+        stream.receive(id, Frame::Acknowledge(0));
+    }
+    // The second owns the size; the first takes it over while a query is half written and nothing was sent.
+    write(&mut stream, b"\x1b[5n \x1b[");
+    stream.receive(1, Frame::Input(1, b"x"));
+    write(&mut stream, b"6n \x1b[c");
+    let messages = drain(&mut stream);
+    let output = |id| {
+        let frames = frames(&messages, id);
+        let bytes =
+            frames.iter().filter_map(|frame| if let Frame::Output(_, bytes) = frame { Some(*bytes) } else { None });
+        bytes.collect::<Vec<_>>().concat()
+    };
+    assert_eq!(output(2).escape_ascii().to_string(), r"\x1b[5n \x1b[6n \x1b[\x18");
+    assert_eq!(output(1).escape_ascii().to_string(), r"\x1b[5\x18 \x1b[6\x18 \x1b[c");
+}
+
+#[test]
+fn the_size_stays_with_its_owner_when_others_come_back_and_goes_on_when_it_leaves() {
+    let mut stream = stream();
+    let attach = |stream: &mut Stream, id: u32, columns: u16, offset: Option<u64>| {
+        stream.receive(id, Frame::Joined(ClientMode::Write));
+        let key = format!("k{id}");
+        let epoch = offset.map(|_| 77);
+        stream.receive(id, Frame::Attach(Attach { columns, rows: 24, key, epoch, offset, follow: Follow::Screen }));
+        stream.size().0
+    };
+    assert_eq!(attach(&mut stream, 1, 100, None), 100);
+    assert_eq!(attach(&mut stream, 2, 60, None), 60);
+    assert_eq!(attach(&mut stream, 1, 100, Some(0)), 60, "who comes back does not take it");
+    stream.disconnected();
+    assert_eq!(attach(&mut stream, 1, 100, Some(0)), 100, "nobody has it");
+    assert_eq!(attach(&mut stream, 2, 60, Some(0)), 60, "it was its");
+    stream.receive(2, Frame::Left);
+    assert_eq!(stream.size().0, 100);
+    let messages = drain(&mut stream);
+    assert!(matches!(frames(&messages, 1).first(), Some(Frame::Ready(Ready { owner: true, columns: 100, .. }))));
+}
