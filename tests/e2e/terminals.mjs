@@ -108,21 +108,24 @@ await script("terminals", async ({ person, step }) => {
 
   await step("looks at the last screen without waking it", async () => {
     await page.reload();
-    await says(page, "Asleep");
+    await says(page, /Asleep since \d\d:\d\d\. This is the last screen\./);
+    await reads(page, /^it-is-the-same-shell$/m);
     await picture(page, "terminals-asleep");
     // It gets cold while somebody looks at it.
     await untilCold(id);
     await untilState(page, "Hibernated");
   });
 
-  await step("wakes it with a key; the shell is gone, and a new one starts in its tab", async () => {
+  await step("wakes it with a key; the shell is gone, and a new one starts in its directory and its tab", async () => {
     await page.keyboard.press("Enter");
     await says(page, "this shell is gone. Files are still there.");
     await picture(page, "terminals-lost");
-    await page.getByRole("button", { name: /^New shell/ }).click();
+    await page.getByRole("button", { name: /^New shell in .*\/work$/ }).click();
     await live(page);
-    await type(page, "cat ~/work/typed.txt | wc -l");
-    await reads(page, new RegExp(`^${WORDS}$`, "m"));
+    await type(page, "basename $PWD; cat typed.txt | wc -l");
+    await reads(page, new RegExp(`^work\\n${WORDS}$`, "m"));
+    const { text } = await transcript(page);
+    check(/it-is-the-same-shell[^]*The shell above has ended[^]*work/.test(text), `the old text is not above:\n${text}`);
     check((await page.getByRole("tablist", { name: "Terminals" }).getByRole("tab").count()) === 1, "there are two tabs");
   });
 
