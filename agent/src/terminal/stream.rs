@@ -234,8 +234,9 @@ impl Stream {
             return;
         }
         self.keeping.missed = !self.connected;
+        // Also where nobody takes it: it is quiet, so no emulator is to be held in memory.
+        let snapshot = self.screen.short_snapshot(&self.ring, KEPT_MAX);
         if self.connected && self.keeping.sending.is_none() {
-            let snapshot = self.screen.short_snapshot(&self.ring, KEPT_MAX);
             self.keeping.sending = snapshot.map(|snapshot| (snapshot, directory, None));
         }
     }
