@@ -57,10 +57,15 @@ async fn after_a_crash_the_next_start_clears_up() {
     let url = host.run_app("stays").await;
     host.run("stays", "echo kept > ~/file; sync").await;
     let instance = host.instance().to_owned();
+    // One that crashed so early that it had hardly anything. No API has this port.
+    let early = std::path::Path::new("/run/spritehost/1");
+    std::fs::create_dir_all(early).unwrap();
+    std::fs::write(early.join("lock"), "").unwrap();
     let pid = std::fs::read_to_string(format!("/run/spritehost/{instance}/s/stays/pid")).unwrap();
     host.stop(Signal::KILL);
     host.run_again();
     assert_eq!(left_behind(&instance), [""; 0]);
+    assert!(!early.exists());
     assert!(!std::path::Path::new(&format!("/proc/{}/ns/net", pid.trim())).exists(), "processes of before are gone");
     assert_eq!(host.status("stays").await, "cold");
     assert_eq!(visit(&url, "/").await.status, StatusCode::OK);

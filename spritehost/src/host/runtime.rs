@@ -132,7 +132,9 @@ fn clear_folder(folder: &Path) {
     for entry in fs::read_dir(folder.join("s")).into_iter().flatten().flatten() {
         crate::container::clear(&entry.path());
     }
-    if fs::remove_dir(folder.join("s")).is_ok() {
+    // One that crashed early has none.
+    let emptied = fs::remove_dir(folder.join("s"));
+    if emptied.is_ok() || emptied.is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
         let _ = fs::remove_dir_all(folder);
     }
 }
