@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use snapvm_tests::machines::{Machine, builder};
+use snapvm_tests::sprites::processes;
 use snapvm_tests::terminal::Terminal;
 use snapvm_tests::{World, until};
 use tokio::time::Instant;
@@ -48,6 +49,25 @@ async fn a_killed_worker_costs_neither_the_shell_nor_a_key() {
     assert_eq!(terminal.run("cat typed").await + "\r\n", wanted);
     assert_eq!(machine.record().await["state"], "running");
     world.sprites().stop_failing().await;
+}
+
+/// Found by the soak: the object was told of no lost socket, believed in its agent, and woke nobody.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_agent_that_died_with_the_worker_is_woken() {
+    let world = World::start(builder().warm_after(Duration::from_mins(5))).await;
+    let (_, machine) = Machine::running(&world).await;
+    let mut terminal = Terminal::start(&world, &machine).await;
+    let mark = snapvm_tests::chance::word();
+    // It dies when the Worker is dead already.
+    terminal.run(&format!("setsid sh -c 'sleep 2; kill -9 $0' $PPID {mark} > /dev/null 2>&1 & sleep 0")).await;
+    world.stack.worker().unwrap().kill().await;
+    assert!(!processes(&mark).is_empty(), "the agent lives longer than the Worker");
+    let dead = || async { processes(&mark).is_empty().then_some(()) };
+    until("the agent is dead", Duration::from_secs(30), dead).await;
+    world.stack.worker().unwrap().start().await.unwrap();
+    assert_eq!(Terminal::start(&world, &machine).await.run("echo on-$((1+1))").await, "on-2");
+    terminal.reconnect(&world, &machine, Duration::from_secs(30)).await;
+    terminal.until("its shell is known to be lost", |terminal| terminal.end.is_some()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

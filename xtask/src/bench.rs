@@ -5,15 +5,14 @@
 //! measured is absent from both, and named below the table.
 
 mod app;
-mod client;
 mod list;
 mod load;
-mod machine;
+pub(crate) mod machine;
 mod peer;
 mod pty;
 mod report;
 mod round_trips;
-mod terminal;
+pub(crate) mod terminal;
 mod wire;
 
 use std::time::Duration;
@@ -28,7 +27,7 @@ use report::Report;
 const IDLE: f64 = 1.0;
 
 /// How much of everything.
-struct Sizes {
+pub(crate) struct Sizes {
     list_requests: usize,
     list_rounds: usize,
     list_bound: Duration,

@@ -3,6 +3,8 @@
 
 pub mod bench;
 pub mod build;
+pub mod chance;
+mod client;
 pub mod database;
 mod deploy;
 pub mod dev;
@@ -18,5 +20,6 @@ mod progress;
 mod random;
 pub mod schema_file;
 pub mod setup;
+pub mod soak;
 pub mod stack;
 pub mod test;

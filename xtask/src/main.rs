@@ -1,6 +1,7 @@
 //! `cargo xtask`: every task of this repository. `cargo xtask help` lists them.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use lexopt::ValueExt;
@@ -26,6 +27,10 @@ Usage: cargo xtask COMMAND
   build check        look at the built Worker: exported classes, size
   bench first [--quick]
                      measure what was built, beside what it is compared with (--quick: only whether it runs)
+  soak terminal [--sessions 8] [--minutes 5] [--seed S]
+                     terminals under every fault, on what was built; its last line says what was done and what went wrong
+  soak terminal --model [--sessions 10000] [--keystrokes 1000000] [--seed S]
+                     the same in one thread, with the agent's stream alone
 
   db migrate --database-url URL [--app-password-env NAME] [--jobs-password-env NAME]
                      bring a database up to date (the command operators run)
@@ -77,6 +82,7 @@ async fn run() -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Some("bench") => bench(parser).await,
+        Some("soak") => soak(parser).await,
         Some("db") => db(parser).await,
         Some("help") => {
             print!("{HELP}");
@@ -157,6 +163,37 @@ async fn bench(mut parser: lexopt::Parser) -> Result<ExitCode> {
     }
     xtask::bench::bench(&name.context("which one: bench first?")?, quick).await?;
     Ok(ExitCode::SUCCESS)
+}
+
+async fn soak(mut parser: lexopt::Parser) -> Result<ExitCode> {
+    match parser.next()? {
+        Some(Value(value)) if value == "terminal" => {}
+        _ => bail!("which one: soak terminal?"),
+    }
+    let (mut sessions, mut minutes, mut keystrokes, mut model) = (None, 5.0_f64, 1_000_000, false);
+    let mut seed = getrandom::u64().map_err(|error| anyhow::anyhow!("no randomness: {error}"))?;
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Long("sessions") => sessions = Some(parser.value()?.parse()?),
+            Long("minutes") => minutes = parser.value()?.parse()?,
+            Long("keystrokes") => keystrokes = parser.value()?.parse()?,
+            Long("seed") => seed = parser.value()?.parse()?,
+            Long("model") => model = true,
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    if model {
+        let passed = xtask::soak::model(sessions.unwrap_or(10_000), keystrokes, seed)?;
+        return Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+    }
+    let options = xtask::soak::Options {
+        sessions: sessions.unwrap_or(8),
+        time: Duration::from_secs_f64(minutes * 60.0),
+        ..xtask::soak::Options::everything(seed)
+    };
+    let tally = xtask::soak::terminal(&options).await?;
+    println!("{tally}");
+    Ok(if tally.violated() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
 async fn db(mut parser: lexopt::Parser) -> Result<ExitCode> {

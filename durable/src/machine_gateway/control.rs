@@ -79,7 +79,7 @@ impl<O: Outside> Gateway<O> {
         }
     }
 
-    fn control_socket(&self) -> Option<WebSocket> {
+    pub(super) fn control_socket(&self) -> Option<WebSocket> {
         self.0.state.get_websockets().into_iter().find(|socket| self.is_current(socket))
     }
 

@@ -182,9 +182,18 @@ impl<O: Outside> Gateway<O> {
                 Cache { machine, record }
             }
         };
+        // When everything is restarted, sockets go without a word: what was connected then need not be now.
+        let lost = cache.machine.connected && self.control_socket().is_none();
         // Somebody else may have filled it during the await.
-        let mut slot = self.0.cache.borrow_mut();
-        slot.get_or_insert(cache);
+        let filled = {
+            let mut slot = self.0.cache.borrow_mut();
+            let empty = slot.is_none();
+            slot.get_or_insert(cache);
+            empty
+        };
+        if filled && lost {
+            let _ = self.apply(Event::Lost).await;
+        }
         Ok(())
     }
 

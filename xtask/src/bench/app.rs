@@ -9,10 +9,10 @@ use snapvm_protocol::ids::MachineId;
 use snapvm_protocol::tickets::{Purpose, Signer, Ticket};
 
 use super::Sizes;
-use super::client::{Connection, Person};
 use super::load::Times;
 use super::machine::until_state;
 use super::report::Report;
+use crate::client::{Connection, Person};
 use crate::database::connect::connect;
 use crate::progress;
 use crate::stack::Stack;

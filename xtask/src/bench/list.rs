@@ -6,10 +6,10 @@ use anyhow::{Context, Result, bail};
 use tokio_postgres::Client;
 
 use super::Sizes;
-use super::client::{Connection, Person};
 use super::load::{self, Asks, Load};
 use super::peer::Peer;
 use super::report::Report;
+use crate::client::{Connection, Person};
 use crate::database::connect::connect;
 use crate::progress;
 use crate::stack::Stack;

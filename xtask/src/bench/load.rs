@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
-use super::client::Connection;
+use crate::client::Connection;
 
 /// What one connection sends, over and over: `(path, cookie)`.
 pub(crate) type Asks = Vec<(String, String)>;

@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
-use super::client::Person;
 use super::load::Times;
 use super::report::Report;
 use super::terminal::Terminal;
 use super::{Sizes, app, pty};
+use crate::client::Person;
 use crate::progress;
 use crate::stack::Stack;
 
@@ -142,7 +142,7 @@ fn is_of(pid: u32, folder: &std::path::Path) -> bool {
 }
 
 /// Processes whose program is called `agent`.
-fn agents() -> Result<Vec<u32>> {
+pub(crate) fn agents() -> Result<Vec<u32>> {
     let mut pids = Vec::new();
     for entry in std::fs::read_dir("/proc")? {
         let Some(pid) = entry?.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };

@@ -3,9 +3,9 @@
 use anyhow::{Context, Result, bail};
 use serde_json::json;
 
-use super::client::Person;
 use super::report::Report;
 use super::wire::WireCounter;
+use crate::client::Person;
 use crate::stack::Stack;
 
 /// Puts a counter between the Worker and the pooler, and counts.

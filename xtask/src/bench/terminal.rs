@@ -10,8 +10,8 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
-use super::client::Person;
 use super::load::Times;
+use crate::client::Person;
 
 /// Longest silence of a terminal that has something to say.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -19,14 +19,14 @@ const PATIENCE: Duration = Duration::from_mins(1);
 pub(super) const BETWEEN_KEYS: Duration = Duration::from_millis(3);
 
 /// A terminal, attached.
-pub(super) struct Terminal {
+pub(crate) struct Terminal {
     socket: WebSocketStream<TcpStream>,
     sent: u32,
 }
 
 impl Terminal {
     /// Opens the stream of a session and attaches; the machine is woken for it.
-    pub(super) async fn open(person: &Person, machine: &str, session: &str) -> Result<Self> {
+    pub(crate) async fn open(person: &Person, machine: &str, session: &str) -> Result<Self> {
         let stream = TcpStream::connect(("127.0.0.1", person.port)).await?;
         stream.set_nodelay(true)?;
         let path = format!("/v1/orgs/{}/machines/{machine}/terminals/{session}/stream?wake=true", person.org);
@@ -77,7 +77,7 @@ impl Terminal {
     }
 
     /// Types.
-    pub(super) async fn input(&mut self, text: &str) -> Result<()> {
+    pub(crate) async fn input(&mut self, text: &str) -> Result<()> {
         self.sent += 1;
         self.send(&Frame::Input(self.sent, text.as_bytes())).await
     }
@@ -101,7 +101,7 @@ impl Terminal {
     }
 
     /// Reads until the output holds this text, and gives what came after it.
-    pub(super) async fn until(&mut self, text: &str) -> Result<Vec<u8>> {
+    pub(crate) async fn until(&mut self, text: &str) -> Result<Vec<u8>> {
         let mut seen = Vec::new();
         self.output(|output| {
             seen.extend_from_slice(output);
@@ -113,7 +113,7 @@ impl Terminal {
     }
 
     /// Waits for a shell's prompt.
-    pub(super) async fn prompt(&mut self) -> Result<()> {
+    pub(crate) async fn prompt(&mut self) -> Result<()> {
         let mut seen = Vec::new();
         self.output(|output| {
             seen.extend_from_slice(output);
@@ -123,7 +123,7 @@ impl Terminal {
     }
 
     /// How long a key takes to come back from `cat`.
-    pub(super) async fn echoes(&mut self, keys: usize) -> Result<Times> {
+    pub(crate) async fn echoes(&mut self, keys: usize) -> Result<Times> {
         self.input("stty raw -echo; printf 'GO''GO'; exec cat\r").await?;
         self.until("GOGO").await?;
         let mut times = Times::default();
@@ -141,7 +141,7 @@ impl Terminal {
     }
 
     /// Bytes a second of this many bytes of output, acknowledged on receipt.
-    pub(super) async fn bulk(&mut self, bytes: usize) -> Result<f64> {
+    pub(crate) async fn bulk(&mut self, bytes: usize) -> Result<f64> {
         self.input(&format!("stty raw -echo; printf 'GO''GO'; head -c {bytes} /dev/zero | tr '\\0' x\r")).await?;
         let mut rest = bytes.saturating_sub(self.until("GOGO").await?.len());
         let before = Instant::now();

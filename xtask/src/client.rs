@@ -107,6 +107,8 @@ pub(crate) struct Person {
     pub(crate) port: u16,
     /// The session's cookie, as `name=value`.
     pub(crate) cookie: String,
+    /// Their address.
+    pub(crate) email: String,
     /// Their account.
     pub(crate) account: String,
     /// The organization that sign-up made.
@@ -119,8 +121,9 @@ impl Person {
         let host = format!("localhost:{port}");
         let mut connection = Connection::open(port, &host).await?;
         let origin = format!("http://{host}");
+        let email = format!("b{}@example.com", random::hex(6)?);
         let body = json!({
-            "email": format!("b{}@example.com", random::hex(6)?), "name": "Bench", "password": "correct horse battery",
+            "email": email, "name": "Bench", "password": "correct horse battery",
         });
         let address = format!("10.0.{}.{}", number / 250, number % 250 + 1);
         let headers = [("origin", origin.as_str()), ("cf-connecting-ip", &address)];
@@ -136,6 +139,7 @@ impl Person {
             origin,
             port,
             cookie,
+            email,
             account: text(account.get("id"))?,
             org: text(account.pointer("/orgs/0/slug"))?,
         })

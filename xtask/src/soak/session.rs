@@ -1,0 +1,127 @@
+//! One session from its shell's start to its end.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
+use snapvm_protocol::agent::TerminalEnd;
+use snapvm_protocol::terminal::Follow;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::Options;
+use super::check::{self, Findings};
+use super::client::{Client, Plan};
+use super::guest::{CODE, Machine, Machines};
+use super::tally::Tally;
+use crate::chance::Chance;
+
+/// From which on a session that is not over is stuck.
+const PATIENCE: Duration = Duration::from_mins(4);
+
+/// Lives one session, and adds it to the tally.
+pub(super) async fn live(machines: &Machines, tally: &Arc<Tally>, options: &Options, mut chance: Chance) {
+    let name = format!("s{:08x}", chance.below(1 << 32));
+    match try_to_live(machines, tally, options, &mut chance, &name).await {
+        Ok(findings) => {
+            tally.add(|counts| &counts.sessions);
+            tally.add_many(|counts| &counts.written, findings.written);
+            tally.add_many(|counts| &counts.inputs, findings.inputs);
+            for violation in findings.violations {
+                tally.violation(format!("session {name}: {violation}"));
+            }
+        }
+        Err(error) => tally.violation(format!("session {name}: {error:#}")),
+    }
+}
+
+async fn try_to_live(
+    machines: &Machines,
+    tally: &Arc<Tally>,
+    options: &Options,
+    chance: &mut Chance,
+    name: &str,
+) -> Result<Findings> {
+    let machine = machines.pick(chance)?;
+    let deaths = machine.deaths.load(Ordering::SeqCst);
+    let deadline = Instant::now() + PATIENCE;
+    let made = machines.member.insist("POST", &format!("{}/terminals", machine.path), Some(&json!({}))).await?;
+    let id = made.get("id").and_then(Value::as_str).context("a terminal without id")?;
+    let path = format!("{}/terminals/{id}/stream?wake=true", machine.path);
+
+    let writers = if chance.one_in(3) { 2 } else { 1 };
+    let watchers = usize::try_from(chance.below(3))?;
+    let rest = Arc::new(watch::Sender::new(None));
+    let mut clients = Vec::new();
+    for number in 0..writers + watchers {
+        let types = number < writers;
+        let plan = Plan {
+            number,
+            types,
+            follow: if !types && chance.one_in(2) { Follow::Screen } else { Follow::Bytes },
+            inputs: if types { options.inputs } else { 0 },
+            faults: chance.below(8),
+            rests: number == 0 && options.rests && chance.one_in(6),
+            path: path.clone(),
+            deadline,
+        };
+        let visitor = if types { &machines.member } else { &machines.viewer };
+        clients.push(Client::new(plan, visitor.clone(), chance.branch(), Arc::clone(tally), Arc::clone(&rest)));
+    }
+    let pace = match chance.below(3) {
+        0 => "flood",
+        1 => "bursts",
+        _ => "trickle",
+    };
+    // Most fit into what the agent keeps, some overrun it.
+    let bytes = match pace {
+        "flood" => chance.below(options.bytes),
+        "bursts" => chance.below(options.bytes / 4),
+        _ => chance.below(100_000),
+    };
+    let command = Machine::command(name, chance.number() >> 1, bytes, writers, pace);
+    let first = clients.first_mut().context("no client")?;
+    let begins = first.begin(&command, &Machine::mark(name)).await;
+    let begins = match begins {
+        Ok(begins) => begins,
+        Err(_) if machine.deaths.load(Ordering::SeqCst) > deaths => return Ok(lost(tally)),
+        Err(error) => return Err(error),
+    };
+
+    let following = clients.into_iter().map(|client| tokio::spawn(client.follow()));
+    let mut finished = Vec::new();
+    let mut violations = Vec::new();
+    for client in futures::future::join_all(following).await {
+        match client? {
+            Ok(client) => finished.push(client),
+            Err((client, error)) => {
+                violations.push(format!("client {} ({:?}): {error:#}", client.plan.number, client.plan.follow));
+                finished.push(client);
+            }
+        }
+    }
+    let died = machine.deaths.load(Ordering::SeqCst) > deaths;
+    let ends: Vec<Option<TerminalEnd>> = finished.iter().map(Client::end).collect();
+    let whole = ends.iter().all(|end| *end == Some(TerminalEnd::Exit { code: CODE }));
+    if !whole && !died && violations.is_empty() {
+        violations.push(format!("the shell ended otherwise: {ends:?}"));
+    }
+    if !whole && died {
+        tally.add(|counts| &counts.lost);
+    }
+    let notes = match machine.notes(name) {
+        Ok(notes) => notes,
+        Err(_) if died => return Ok(Findings { violations, ..Findings::default() }),
+        Err(error) => return Err(error),
+    };
+    let mut findings = check::compare(&notes, begins, &finished, whole);
+    violations.append(&mut findings.violations);
+    Ok(Findings { violations, ..findings })
+}
+
+fn lost(tally: &Tally) -> Findings {
+    tally.add(|counts| &counts.lost);
+    Findings::default()
+}
