@@ -6,6 +6,7 @@ import { WebLinksAddon } from "@xterm/addon-web-links";
 import { WebglAddon } from "@xterm/addon-webgl";
 import { type ITheme, Terminal } from "@xterm/xterm";
 import { MONOSPACE } from "../theme";
+import { Characters } from "./characters";
 import { clipboardText, linesToAskAbout } from "./clipboard";
 import { type Command, commandOf } from "./keys";
 import { isFocusReport, isReport } from "./reports";
@@ -52,6 +53,7 @@ export class Emulator implements Screen {
   private webglFailed = false;
   /** Whether what is being parsed is old output. */
   private old = false;
+  private readonly characters = new Characters();
 
   constructor(private readonly options: EmulatorOptions) {
     const { element, on, readOnly } = options;
@@ -153,11 +155,13 @@ export class Emulator implements Screen {
   }
 
   reset(): void {
+    this.characters.restart();
     // As a sequence, so that it takes its turn behind output that is not parsed yet.
     this.terminal.write("\x1bc");
   }
 
   resetBelow(): void {
+    this.characters.restart();
     this.terminal.write(
       `${MODES_OFF}\r\n\x1b[2m— The shell above has ended. This is a new one. —\x1b[22m\r\n`,
     );
@@ -170,7 +174,7 @@ export class Emulator implements Screen {
   }
 
   write(bytes: Uint8Array, parsed: () => void): void {
-    this.terminal.write(bytes, parsed);
+    this.terminal.write(this.characters.whole(bytes), parsed);
   }
 
   resize(columns: number, rows: number): void {
