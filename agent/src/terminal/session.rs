@@ -17,7 +17,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal};
 use snapvm_protocol::agent::{OpenTerminal, TerminalEnd, TerminalStatus, ToObject};
 use snapvm_protocol::ids::TerminalId;
-use snapvm_protocol::terminal::{Frame, OUTPUT_MAX};
+use snapvm_protocol::terminal::{Frame, OUTPUT_MAX, RING_BYTES};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout};
@@ -180,6 +180,7 @@ impl Session {
                 }
                 () = sleep_until(exited.map_or_else(Instant::now, |(_, until)| until)), if exited.is_some() => {
                     hangup = true;
+                    self.read_rest(&agent, &mut coalescer);
                 }
                 ready = self.master.readable(), if !held_up => {
                     hangup = ready.is_err() || self.read(&agent, &mut coalescer);
@@ -206,6 +207,17 @@ impl Session {
         self.delivered(LAST_OUTPUT).await;
         agent.link.send(ToObject::TerminalEnded { session: self.id, end });
         self.discard().await;
+    }
+
+    /// What the shell wrote before it ended is read however late it gets (found by the soak, on a busy machine); what
+    /// others go on writing is not followed for ever.
+    fn read_rest(&self, agent: &Agent, coalescer: &mut Coalescer) {
+        for _ in 0..RING_BYTES / OUTPUT_MAX {
+            let before = self.stream.borrow().status().offset;
+            if self.read(agent, coalescer) || self.stream.borrow().status().offset == before {
+                break;
+            }
+        }
     }
 
     /// Reads until there is nothing or a frame is full; whether the terminal was hung up.
