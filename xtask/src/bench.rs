@@ -1,18 +1,23 @@
-//! `cargo xtask bench first`: what `SnapVM` does, beside what else could do it, in one run on one machine.
+//! `cargo xtask bench NAME`: what `SnapVM` does, beside what else could do it, in one run on one machine. `first` is a bit
+//! of everything; `terminal` is terminals alone, in more detail.
 //!
 //! Everything runs on `workerd serve` with the stack's configuration and on loopback; the load comes from this process.
 //! Budgets are in `bench/budgets.toml`; a table is printed, and `target/bench/NAME.json` is written. What could not be
 //! measured is absent from both, and named below the table.
 
 mod app;
+mod direct;
 mod list;
 mod load;
-pub(crate) mod machine;
+mod machine;
+pub(crate) mod memory;
 mod peer;
 mod pty;
 mod report;
 mod round_trips;
+pub(crate) mod shell;
 pub(crate) mod terminal;
+mod terminals;
 mod wire;
 
 use std::time::Duration;
@@ -26,6 +31,9 @@ use report::Report;
 /// Load average of a machine that does nothing else.
 const IDLE: f64 = 1.0;
 
+/// All benches.
+const NAMES: [&str; 2] = ["first", "terminal"];
+
 /// How much of everything.
 pub(crate) struct Sizes {
     list_requests: usize,
@@ -37,6 +45,9 @@ pub(crate) struct Sizes {
     creates: usize,
     wakes: usize,
     requests: usize,
+    floods: usize,
+    reconnects: usize,
+    sessions: u32,
 }
 
 const FULL: Sizes = Sizes {
@@ -49,6 +60,9 @@ const FULL: Sizes = Sizes {
     creates: 15,
     wakes: 10,
     requests: 1000,
+    floods: 15,
+    reconnects: 30,
+    sessions: 20,
 };
 
 /// For work on the benches themselves: every path once, no number to believe.
@@ -62,6 +76,9 @@ const QUICK: Sizes = Sizes {
     creates: 2,
     wakes: 2,
     requests: 50,
+    floods: 2,
+    reconnects: 3,
+    sessions: 5,
 };
 
 /// Runs the bench of this name, on what `cargo xtask build` left.
@@ -69,11 +86,11 @@ const QUICK: Sizes = Sizes {
 /// # Errors
 /// When there is no such bench, or something doesn't work: a bench of failures measures nothing.
 pub async fn bench(name: &str, quick: bool) -> Result<()> {
-    if name != "first" {
-        bail!("no such bench: {name}. There is: first");
-    }
+    let Some(name) = NAMES.into_iter().find(|known| *known == name) else {
+        bail!("no such bench: {name}. There are: {}", NAMES.join(", "));
+    };
     let sizes = if quick { QUICK } else { FULL };
-    let mut report = Report::new("first")?;
+    let mut report = Report::new(name)?;
     let busy = load_average()?;
     report.add("load average before (1 min)", "", busy);
     let stack = Stack::builder()
@@ -82,7 +99,10 @@ pub async fn bench(name: &str, quick: bool) -> Result<()> {
         .cold_after(Duration::from_secs(1))
         .start()
         .await?;
-    let outcome = measure(&stack, &sizes, &mut report).await;
+    let outcome = match name {
+        "terminal" => terminals::run(&stack, &sizes, &mut report).await.context("terminals"),
+        _ => measure(&stack, &sizes, &mut report).await,
+    };
     if outcome.is_err() {
         progress::say(&format!(
             "the Worker's log ends with:\n{}",

@@ -27,6 +27,8 @@ Usage: cargo xtask COMMAND
   build check        look at the built Worker: exported classes, size
   bench first [--quick]
                      measure what was built, beside what it is compared with (--quick: only whether it runs)
+  bench terminal [--quick]
+                     terminals alone, in more detail: the whole path and the agent alone
   soak terminal [--sessions 8] [--minutes 5] [--seed S]
                      terminals under every fault, on what was built; its last line says what was done and what went wrong
   soak terminal --model [--sessions 10000] [--keystrokes 1000000] [--seed S]
@@ -161,7 +163,7 @@ async fn bench(mut parser: lexopt::Parser) -> Result<ExitCode> {
             other => return Err(other.unexpected().into()),
         }
     }
-    xtask::bench::bench(&name.context("which one: bench first?")?, quick).await?;
+    xtask::bench::bench(&name.context("which one: bench first, or bench terminal?")?, quick).await?;
     Ok(ExitCode::SUCCESS)
 }
 

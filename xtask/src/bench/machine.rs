@@ -6,7 +6,9 @@ use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
 use super::load::Times;
+use super::memory::{agents, is_of, resident};
 use super::report::Report;
+use super::shell::Shell;
 use super::terminal::Terminal;
 use super::{Sizes, app, pty};
 use crate::client::Person;
@@ -49,10 +51,15 @@ async fn terminal(person: &mut Person, machine: &str) -> Result<Terminal> {
     if status != 201 && status != 409 {
         bail!("a machine could not be made: {status}: {answer}");
     }
-    let path = format!("/v1/orgs/{org}/machines/{machine}/terminals");
+    let session = session(person, machine).await?;
+    Terminal::open(person, machine, &session).await
+}
+
+/// A new terminal session's id.
+pub(super) async fn session(person: &mut Person, machine: &str) -> Result<String> {
+    let path = format!("/v1/orgs/{}/machines/{machine}/terminals", person.org);
     let session = person.expect("POST", &path, Some(&json!({}))).await?;
-    let id = session.get("id").and_then(Value::as_str).context("a terminal without id")?;
-    Terminal::open(person, machine, id).await
+    Ok(session.get("id").and_then(Value::as_str).context("a terminal without id")?.to_owned())
 }
 
 async fn delete(person: &mut Person, machine: &str) -> Result<()> {
@@ -108,7 +115,7 @@ async fn measure_terminal(person: &mut Person, sizes: &Sizes, report: &mut Repor
     Ok(())
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
+pub(super) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or_default()
 }
@@ -129,36 +136,8 @@ async fn agent(stack: &Stack, person: &mut Person, report: &mut Report) -> Resul
         }
     }
     match new.as_slice() {
-        [pid] => report.add("agent idle memory", "MB", resident(*pid)?),
+        [pid] => report.add("agent idle memory", "MB", resident(*pid)? * 1024.0 / 1e6),
         _ => progress::say(&format!("{} new agents, and not one: its memory isn't measured", new.len())),
     }
     delete(person, "idle").await
-}
-
-/// Whether a process's root lies in this folder.
-fn is_of(pid: u32, folder: &std::path::Path) -> bool {
-    let text = |name: &str| std::fs::read_to_string(format!("/proc/{pid}/{name}")).unwrap_or_default();
-    text("mountinfo").contains(&*folder.to_string_lossy())
-}
-
-/// Processes whose program is called `agent`.
-pub(crate) fn agents() -> Result<Vec<u32>> {
-    let mut pids = Vec::new();
-    for entry in std::fs::read_dir("/proc")? {
-        let Some(pid) = entry?.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
-        // A process may end while we look.
-        let line = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
-        if line.trim() == "agent" {
-            pids.push(pid);
-        }
-    }
-    Ok(pids)
-}
-
-/// Resident memory in MB.
-fn resident(pid: u32) -> Result<f64> {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
-    let kilobytes: f64 = line.split_whitespace().next().context("no VmRSS")?.parse()?;
-    Ok(kilobytes * 1024.0 / 1e6)
 }

@@ -10,7 +10,7 @@ use nix::pty::openpty;
 use nix::sys::termios::{SetArg, cfmakeraw, tcgetattr, tcsetattr};
 
 use super::load::Times;
-use super::terminal::BETWEEN_KEYS;
+use super::shell::BETWEEN_KEYS;
 
 /// A raw pseudo-terminal and the program at its other side.
 struct Pty {

@@ -1,32 +1,46 @@
-//! A terminal's client over the whole path, and the two things that are measured with it.
+//! A client of SnapVM's terminals, over the whole path or on the socket that an agent dialed.
 
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use bytes::Bytes;
 use futures::{SinkExt, StreamExt};
-use snapvm_protocol::terminal::{Attach, Follow, Frame, Notice, SUBPROTOCOL};
+use snapvm_protocol::terminal::{Attach, ClientMode, Follow, Frame, Notice, Ready, SUBPROTOCOL, split_client};
 use tokio::net::TcpStream;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
-use super::load::Times;
+use super::shell::Shell;
 use crate::client::Person;
 
 /// Longest silence of a terminal that has something to say.
 const PATIENCE: Duration = Duration::from_mins(1);
-/// Between two keys: a fast typist's distance is ten times that, and the agent has sent everything by then.
-pub(super) const BETWEEN_KEYS: Duration = Duration::from_millis(3);
 
 /// A terminal, attached.
 pub(crate) struct Terminal {
     socket: WebSocketStream<TcpStream>,
+    /// On an agent's socket: which client this is. The object is absent there, and so we say what it would.
+    client: Option<u32>,
     sent: u32,
 }
 
 impl Terminal {
     /// Opens the stream of a session and attaches; the machine is woken for it.
     pub(crate) async fn open(person: &Person, machine: &str, session: &str) -> Result<Self> {
+        let mut terminal = Self::connect(person, machine, session).await?;
+        terminal.attach(Follow::Bytes).await?;
+        Ok(terminal)
+    }
+
+    /// Opens the stream of a session with an emulator, and waits until everything that was there is.
+    pub(super) async fn painted(person: &Person, machine: &str, session: &str) -> Result<Duration> {
+        let before = Instant::now();
+        Self::connect(person, machine, session).await?.paint().await?;
+        Ok(before.elapsed())
+    }
+
+    async fn connect(person: &Person, machine: &str, session: &str) -> Result<Self> {
         let stream = TcpStream::connect(("127.0.0.1", person.port)).await?;
         stream.set_nodelay(true)?;
         let path = format!("/v1/orgs/{}/machines/{machine}/terminals/{session}/stream?wake=true", person.org);
@@ -37,61 +51,111 @@ impl Terminal {
             request.headers_mut().insert(name, value.parse()?);
         }
         let (socket, _) = tokio_tungstenite::client_async(request, stream).await?;
-        let mut terminal = Self { socket, sent: 0 };
-        let key = crate::random::hex(8)?;
+        let mut terminal = Self { socket, client: None, sent: 0 };
         loop {
             let message = terminal.message().await?;
             match Frame::decode(&message)? {
-                Frame::Notice(Notice::Connected) => {
-                    let attach = Attach {
-                        columns: 80,
-                        rows: 24,
-                        key: key.clone(),
-                        epoch: None,
-                        offset: None,
-                        follow: Follow::Bytes,
-                    };
-                    terminal.send(&Frame::Attach(attach)).await?;
-                }
+                Frame::Notice(Notice::Connected) => return Ok(terminal),
                 Frame::Notice(Notice::Failed { reason }) => bail!("the machine failed: {reason}"),
-                Frame::Ready(_) => return Ok(terminal),
                 _ => {}
             }
         }
     }
 
-    async fn send(&mut self, frame: &Frame<'_>) -> Result<()> {
-        Ok(self.socket.send(Message::binary(frame.encode())).await?)
+    /// Attaches on a session's socket, as the first client.
+    pub(super) async fn on_agent(socket: WebSocketStream<TcpStream>) -> Result<Self> {
+        let mut terminal = Self { socket, client: Some(1), sent: 0 };
+        terminal.send(&Frame::Joined(ClientMode::Write)).await?;
+        terminal.attach(Follow::Bytes).await?;
+        Ok(terminal)
     }
 
-    /// The next binary message.
-    async fn message(&mut self) -> Result<bytes::Bytes> {
+    /// Leaves an agent's socket and comes back on it with an emulator; waits until everything that was there is.
+    pub(super) async fn repainted(&mut self) -> Result<Duration> {
+        self.send(&Frame::Left).await?;
+        let before = Instant::now();
+        self.client = self.client.map(|client| client + 1);
+        self.send(&Frame::Joined(ClientMode::Write)).await?;
+        self.paint().await?;
+        Ok(before.elapsed())
+    }
+
+    /// Attaches with an emulator, and reads nothing more.
+    pub(super) async fn stall(&mut self) -> Result<()> {
+        self.attach(Follow::Screen).await.map(drop)
+    }
+
+    async fn attach(&mut self, follow: Follow) -> Result<Ready> {
+        self.sent = 0;
+        let key = crate::random::hex(8)?;
+        let attach = Attach { columns: 80, rows: 24, key, epoch: None, offset: None, follow };
+        self.send(&Frame::Attach(attach)).await?;
+        loop {
+            let message = self.message().await?;
+            if let Frame::Ready(ready) = Frame::decode(&message)? {
+                return Ok(ready);
+            }
+        }
+    }
+
+    /// A snapshot, and the output up to what was live.
+    async fn paint(&mut self) -> Result<()> {
+        let ready = self.attach(Follow::Screen).await?;
+        let mut rest = ready.snapshot.map_or(0, |head| head.bytes as usize);
+        let mut offset = ready.offset;
+        while rest > 0 || offset < ready.live {
+            let message = self.message().await?;
+            match Frame::decode(&message)? {
+                Frame::SnapshotPart(_, bytes) => rest = rest.saturating_sub(bytes.len()),
+                Frame::Output(from, bytes) => offset = from + bytes.len() as u64,
+                _ => continue,
+            }
+            if rest == 0 {
+                self.send(&Frame::Acknowledge(offset)).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn send(&mut self, frame: &Frame<'_>) -> Result<()> {
+        let bytes = self.client.map_or_else(|| frame.encode(), |client| frame.encode_for(client));
+        Ok(self.socket.send(Message::binary(bytes)).await?)
+    }
+
+    /// The next frame that is for us.
+    async fn message(&mut self) -> Result<Bytes> {
         loop {
             let next = tokio::time::timeout(PATIENCE, self.socket.next()).await.context("the terminal is silent")?;
             match next.context("the terminal closed")?? {
-                Message::Binary(message) => return Ok(message),
+                Message::Binary(message) => {
+                    let Some(client) = self.client else { return Ok(message) };
+                    let (to, frame) = split_client(&message).context("a frame without client")?;
+                    if to == client {
+                        return Ok(message.slice_ref(frame));
+                    }
+                }
+                Message::Text(text) if text.as_str() == "ping" => self.socket.send(Message::text("pong")).await?,
                 Message::Close(frame) => bail!("the terminal closed: {frame:?}"),
                 _ => {}
             }
         }
     }
+}
 
-    /// Types.
-    pub(crate) async fn input(&mut self, text: &str) -> Result<()> {
+impl Shell for Terminal {
+    async fn input(&mut self, text: &str) -> Result<()> {
         self.sent += 1;
         self.send(&Frame::Input(self.sent, text.as_bytes())).await
     }
 
-    /// The next output, acknowledged on receipt, goes to `look`, which says whether that was enough.
-    async fn output(&mut self, mut look: impl FnMut(&[u8]) -> bool) -> Result<()> {
+    async fn output(&mut self) -> Result<Bytes> {
         loop {
             let message = self.message().await?;
             match Frame::decode(&message)? {
                 Frame::Output(offset, output) => {
+                    let output = message.slice_ref(output);
                     self.send(&Frame::Acknowledge(offset + output.len() as u64)).await?;
-                    if look(output) {
-                        return Ok(());
-                    }
+                    return Ok(output);
                 }
                 Frame::Truncated(from, to) => bail!("output {from} to {to} is gone"),
                 Frame::End(_) => bail!("the shell ended"),
@@ -99,62 +163,4 @@ impl Terminal {
             }
         }
     }
-
-    /// Reads until the output holds this text, and gives what came after it.
-    pub(crate) async fn until(&mut self, text: &str) -> Result<Vec<u8>> {
-        let mut seen = Vec::new();
-        self.output(|output| {
-            seen.extend_from_slice(output);
-            find(&seen, text.as_bytes()).is_some()
-        })
-        .await?;
-        let place = find(&seen, text.as_bytes()).unwrap_or_default() + text.len();
-        Ok(seen.split_off(place))
-    }
-
-    /// Waits for a shell's prompt.
-    pub(crate) async fn prompt(&mut self) -> Result<()> {
-        let mut seen = Vec::new();
-        self.output(|output| {
-            seen.extend_from_slice(output);
-            seen.ends_with(b"$ ") || seen.ends_with(b"# ")
-        })
-        .await
-    }
-
-    /// How long a key takes to come back from `cat`.
-    pub(crate) async fn echoes(&mut self, keys: usize) -> Result<Times> {
-        self.input("stty raw -echo; printf 'GO''GO'; exec cat\r").await?;
-        self.until("GOGO").await?;
-        let mut times = Times::default();
-        // The first tenth warms up.
-        for key in 0..keys + keys / 10 {
-            tokio::time::sleep(BETWEEN_KEYS).await;
-            let before = Instant::now();
-            self.input("x").await?;
-            self.output(|_| true).await?;
-            if key >= keys / 10 {
-                times.push(before.elapsed());
-            }
-        }
-        Ok(times)
-    }
-
-    /// Bytes a second of this many bytes of output, acknowledged on receipt.
-    pub(crate) async fn bulk(&mut self, bytes: usize) -> Result<f64> {
-        self.input(&format!("stty raw -echo; printf 'GO''GO'; head -c {bytes} /dev/zero | tr '\\0' x\r")).await?;
-        let mut rest = bytes.saturating_sub(self.until("GOGO").await?.len());
-        let before = Instant::now();
-        let measured = rest;
-        self.output(|output| {
-            rest = rest.saturating_sub(output.len());
-            rest == 0
-        })
-        .await?;
-        Ok(super::per_second(measured, before.elapsed()))
-    }
-}
-
-fn find(text: &[u8], wanted: &[u8]) -> Option<usize> {
-    text.windows(wanted.len()).position(|window| window == wanted)
 }

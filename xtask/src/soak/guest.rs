@@ -11,6 +11,7 @@ use nix::unistd::Pid;
 use serde_json::{Value, json};
 use snapvm_protocol::ids::sprite_name;
 
+use crate::bench::shell::Shell;
 use crate::bench::terminal::Terminal;
 use crate::chance::Chance;
 use crate::client::{Connection, Person};
@@ -108,7 +109,7 @@ impl Machine {
 
     /// Kills its agent, and every shell with it.
     fn kill_agent(&self) -> bool {
-        let agent = crate::bench::machine::agents().unwrap_or_default().into_iter().find(|pid| {
+        let agent = crate::bench::memory::agents().unwrap_or_default().into_iter().find(|pid| {
             let mounts = std::fs::read_to_string(format!("/proc/{pid}/mountinfo")).unwrap_or_default();
             mounts.contains(&self.mark)
         });
