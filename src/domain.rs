@@ -1,3 +1,5 @@
 //! Rules about what people enter. Pure: no clock, no I/O.
 
 pub mod fields;
+pub mod times;
+pub mod why;

@@ -4,6 +4,7 @@ pub mod accounts;
 pub mod audit;
 pub mod deployment;
 pub mod exec;
+pub mod holds;
 pub mod machines;
 pub mod members;
 pub mod orgs;
@@ -12,6 +13,7 @@ pub mod services;
 pub mod sessions;
 pub mod terminals;
 pub mod tokens;
+pub mod why;
 
 use crate::answer::Answer;
 use crate::db::Reply;

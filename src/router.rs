@@ -9,7 +9,8 @@ use crate::answer::Answer;
 use crate::context::Call;
 use crate::error::Error;
 use crate::handlers::{
-    accounts, audit, deployment, exec, machines, members, orgs, ports, services, sessions, terminals, tokens,
+    accounts, audit, deployment, exec, holds, machines, members, orgs, ports, services, sessions, terminals, tokens,
+    why,
 };
 
 /// What answers an operation.
@@ -78,6 +79,11 @@ pub const ROUTES: &[Route] = &[
     route!(Post "/v1/orgs/{org}/machines/{machine}/stop" "machines_stop" 202 machines::stop, "Stop a machine"),
     route!(Post "/v1/orgs/{org}/machines/{machine}/hibernate" "machines_hibernate" 202 machines::hibernate, "Hibernate a machine"),
     route!(Get "/v1/orgs/{org}/machines/{machine}/events" "machine_events_list" 200 machines::events, "Read a machine's history"),
+    route!(Get "/v1/orgs/{org}/machines/{machine}/why" "machines_why" 200 why::get, "Ask why a machine is awake or asleep"),
+    // Holds
+    route!(Get "/v1/orgs/{org}/machines/{machine}/holds" "holds_list" 200 holds::list, "List holds"),
+    route!(Post "/v1/orgs/{org}/machines/{machine}/holds" "holds_create" 201 holds::create, "Keep a machine awake"),
+    route!(Delete "/v1/orgs/{org}/machines/{machine}/holds/{hold}" "holds_delete" 204 holds::delete, "End a hold"),
     // Commands
     route!(Post "/v1/orgs/{org}/machines/{machine}/exec" "exec_create" 200 exec::create, "Run a command"),
     // Services

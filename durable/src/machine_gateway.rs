@@ -13,6 +13,7 @@
 pub mod command;
 mod control;
 mod effects;
+pub mod idle;
 pub mod object;
 pub mod outside;
 mod reports;
@@ -20,6 +21,7 @@ pub mod state;
 mod terminals;
 mod transitions;
 pub mod upgrade;
+mod why;
 
 use snapvm_protocol::lifecycle::MachineState;
 use snapvm_protocol::terminal::Notice;

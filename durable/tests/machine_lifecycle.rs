@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
 
 use proptest::prelude::*;
-use snapvm_durable::machine_gateway::state::{Effect, Event, Machine, TRIES_MAX, Work};
+use snapvm_durable::machine_gateway::state::{ActivityKind, Effect, Event, Machine, TRIES_MAX, Work};
 use snapvm_durable::machine_gateway::upgrade::TELLS_MAX;
 use snapvm_protocol::agent::{SleepKind, ToAgent};
 use snapvm_protocol::lifecycle::MachineState as State;
@@ -47,11 +47,12 @@ fn event() -> impl Strategy<Value = Event> {
             .prop_map(|(digest, again)| Event::UpgradeRefused { digest, reason: "no".to_owned(), again }),
         1 => Just(Event::Replaced),
         1 => Just(Event::Lost),
-        1 => Just(Event::Activity),
+        1 => Just(Event::Activity { kind: ActivityKind::Terminal }),
         1 => (0_u64..2000).prop_map(|seconds| Event::Idle { seconds }),
         3 => (0_u64..8).prop_map(|sleep| Event::SleepReady { sleep }),
         1 => prop_oneof![Just(vec![]), Just(vec!["build".to_owned()])].prop_map(|names| Event::Tasks { names }),
         1 => (300_u64..1000).prop_map(|idle_seconds| Event::Settings { idle_seconds }),
+        1 => proptest::collection::vec(0_u64..8_000_000, 0..3).prop_map(|until_ms| Event::Holds { until_ms }),
         1 => Just(Event::Provisioned),
         1 => Just(Event::WakeSent),
         3 => status.prop_map(|status| Event::Looked { status }),
@@ -245,7 +246,7 @@ fn an_idle_sleep_is_called_off_by_activity_and_an_ordered_one_is_not() {
             Some(_) => machine.on(Event::Hibernate { actor }, 1).unwrap(),
         };
         assert!(effects.iter().any(|effect| matches!(effect, Effect::Tell(ToAgent::Sleep { .. }))));
-        machine.on(Event::Activity, 2).unwrap();
+        machine.on(Event::Activity { kind: ActivityKind::Terminal }, 2).unwrap();
         machine.on(Event::SleepReady { sleep: 1 }, 3).unwrap();
         assert_eq!(machine.state, expected);
     }
@@ -257,8 +258,9 @@ fn a_task_of_a_program_keeps_an_idle_machine_awake() {
     machine.on(Event::Tasks { names: vec!["build".into()] }, 1).unwrap();
     assert_eq!(machine.on(Event::Idle { seconds: 5000 }, 2), Ok(vec![]));
     machine.on(Event::Tasks { names: vec![] }, 3).unwrap();
-    assert_eq!(machine.on(Event::Idle { seconds: 899 }, 4), Ok(vec![]));
-    machine.on(Event::Idle { seconds: 900 }, 5).unwrap();
+    assert_eq!(machine.on(Event::Idle { seconds: 5001 }, 900_002), Ok(vec![]), "the clock starts anew");
+    assert_eq!(machine.on(Event::Idle { seconds: 899 }, 900_003), Ok(vec![]));
+    machine.on(Event::Idle { seconds: 900 }, 900_003).unwrap();
     assert_eq!(machine.state, State::Hibernating);
 }
 

@@ -15,6 +15,9 @@ begin
       'idle_seconds', m.idle_seconds, 'sprite_name', m.sprite_name, 'sprite_id', m.sprite_id,
       'sprite_url', m.sprite_url,
       'services', api.gateway_services(m.id),
+      -- Until when it is held awake, Unix ms: one number for each hold.
+      'holds', (select coalesce(json_agg(floor(extract(epoch from h.until) * 1000)::bigint order by h.until), '[]')
+        from app.hold h where h.org_id = m.org_id and h.machine_id = m.id and h.until > now()),
       'terminals', (select coalesce(json_agg(t.id order by t.id), '[]') from app.terminal_session t
         where t.org_id = m.org_id and t.machine_id = m.id and t.ended_at is null))
     from app.machine m where m.org_id = authz.org_id() and m.id = p_machine::uuid)::text;
@@ -50,6 +53,10 @@ begin
   if p_event is not null then
     insert into app.machine_event (org_id, machine_id, id, kind, detail, actor_id)
       values (authz.org_id(), p_machine::uuid, p_event::uuid, p_kind, left(p_detail, 500), p_actor::uuid);
+  end if;
+  -- Holds end with a stop. By the state too, should the line of history have been lost.
+  if p_state in ('stopping', 'stopped') or p_kind in ('stopping', 'stopped') then
+    delete from app.hold h where h.org_id = authz.org_id() and h.machine_id = p_machine::uuid;
   end if;
   body := (select json_build_object('epoch', m.epoch) from app.machine m
     where m.org_id = authz.org_id() and m.id = p_machine::uuid)::text;

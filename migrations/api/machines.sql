@@ -175,7 +175,30 @@ begin
     from page p)::text;
 end $$;
 
-grant execute on function api.app_url(text), api.machine_json(app.machine, text), api.no_machine(),
+-- The record's part of why a machine is awake or asleep; the rest is live, and its gateway object's. 200:
+-- `{"machine": id, "answer": …}`.
+create or replace function api.machines_why(p_credential text, p_request text, p_org text, p_machine text,
+  out status int, out body text)
+language plpgsql volatile security invoker set search_path = '' as $$
+declare
+  machine uuid;
+begin
+  select * into status, body, machine
+    from authz.enter_machine('machines_why', p_credential, p_request, p_org, p_machine);
+  if status <> 200 then
+    return;
+  end if;
+  body := (select json_build_object('machine', m.id, 'answer', json_build_object('state', m.state,
+      'reason', m.reason, 'since', authz.iso(m.state_at), 'idle_seconds', m.idle_seconds,
+      'last_change', (select json_build_object('id', e.id, 'at', authz.iso(e.at), 'kind', e.kind, 'detail', e.detail,
+          'actor', (select a.name from app.account a where a.id = e.actor_id))
+        from app.machine_event e where e.org_id = m.org_id and e.machine_id = m.id order by e.id desc limit 1),
+      'holds', (select coalesce(json_agg(api.hold_json(h) order by h.until, h.id), '[]')
+        from app.hold h where h.org_id = m.org_id and h.machine_id = m.id and h.until > now())))
+    from app.machine m where m.org_id = authz.org_id() and m.id = machine)::text;
+end $$;
+
+grant execute on function api.machines_why(text, text, text, text), api.app_url(text), api.machine_json(app.machine, text), api.no_machine(),
   api.machines_list(text, text, text, int, text),
   api.machines_create(text, text, text, text, text, text, text, text, text, int),
   api.machines_get(text, text, text, text), api.machines_update(text, text, text, text, int, int),

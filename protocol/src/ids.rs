@@ -147,6 +147,8 @@ id! {
     MachineId;
     /// A terminal session.
     TerminalId;
+    /// A hold on a machine.
+    HoldId;
     /// A browser session.
     SessionId;
     /// An API token (the record, not the secret).

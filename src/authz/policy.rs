@@ -110,6 +110,11 @@ pub const POLICY: &[Rule] = &[
     writes("machines_stop", Org(Member)),
     writes("machines_hibernate", Org(Member)),
     reads("machine_events_list", Org(Viewer)),
+    reads("machines_why", Org(Viewer)),
+    reads("holds_list", Org(Viewer)),
+    writes("holds_create", Org(Member)),
+    // Anybody's hold: whoever may end it may also stop the machine.
+    writes("holds_delete", Org(Member)),
     writes("exec_create", Org(Member)),
     reads("services_list", Org(Viewer)),
     writes("services_put", Org(Member)),

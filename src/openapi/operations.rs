@@ -5,7 +5,9 @@ use serde_json::{Value, json};
 use snapvm_protocol::exec::{Chunk, ExecExit, ExecRequest, ExecResult};
 
 use super::responses;
-use crate::handlers::{accounts, deployment, machines, members, orgs, ports, services, sessions, terminals, tokens};
+use crate::handlers::{
+    accounts, deployment, holds, machines, members, orgs, ports, services, sessions, terminals, tokens,
+};
 
 /// An operation's types as schemas.
 pub(super) struct Shapes {
@@ -40,6 +42,7 @@ pub(super) fn shapes(operation: &str, generator: &mut SchemaGenerator) -> Shapes
         "machines_create" => of::<machines::CreateMachine>(generator),
         "machines_update" => of::<machines::UpdateMachine>(generator),
         "exec_create" => of::<ExecRequest>(generator),
+        "holds_create" => of::<holds::CreateHold>(generator),
         "services_put" => of::<services::PutService>(generator),
         "ports_put" => of::<ports::PutPort>(generator),
         "terminals_create" => of::<terminals::CreateTerminal>(generator),
@@ -64,6 +67,9 @@ pub(super) fn shapes(operation: &str, generator: &mut SchemaGenerator) -> Shapes
             of::<machines::Ordered>(generator)
         }
         "machine_events_list" => of::<responses::MachineEvents>(generator),
+        "machines_why" => of::<responses::Why>(generator),
+        "holds_list" => of::<responses::Holds>(generator),
+        "holds_create" => of::<responses::Hold>(generator),
         "exec_create" => of::<ExecResult>(generator),
         "services_list" => of::<responses::Services>(generator),
         "services_put" | "services_start" | "services_stop" | "services_restart" => of::<responses::Service>(generator),

@@ -5,7 +5,7 @@
 
 use schemars::JsonSchema;
 use snapvm_protocol::agent::TerminalEnd;
-use snapvm_protocol::ids::{AccountId, MachineId, SessionId, TerminalId, TokenId};
+use snapvm_protocol::ids::{AccountId, HoldId, MachineId, SessionId, TerminalId, TokenId};
 use snapvm_protocol::lifecycle::{MachineState, RuntimeType};
 use snapvm_protocol::names::{MachineName, OrgSlug};
 use snapvm_protocol::services::{ServiceDefinition, ServiceStatus};
@@ -218,6 +218,57 @@ pub(super) struct MachineEvent {
     detail: String,
     /// Who caused it, where it was a person.
     actor: Option<String>,
+}
+
+#[derive(JsonSchema)]
+pub(super) struct Holds {
+    /// Those that last, the first to end first.
+    holds: Vec<Hold>,
+}
+
+/// What keeps an awake machine awake until a time.
+#[derive(JsonSchema)]
+pub(super) struct Hold {
+    id: HoldId,
+    /// What for, in the words of whoever took it.
+    reason: String,
+    /// Who took it, while they have an account.
+    created_by: Option<String>,
+    created_at: Time,
+    until: Time,
+}
+
+/// Why a machine is awake or asleep.
+#[derive(JsonSchema)]
+pub(super) struct Why {
+    state: MachineState,
+    /// Why it is in this state, for people.
+    reason: String,
+    /// Since when.
+    since: Time,
+    /// Seconds of nothing after which it hibernates.
+    idle_seconds: u32,
+    /// The newest line of its history: what led here, and who caused it.
+    last_change: Option<MachineEvent>,
+    /// Holds that last. They keep an awake machine awake and wake none.
+    holds: Vec<Hold>,
+    /// Whether the machine's gateway answered. Where it did not, what follows is empty and the rest is the record's.
+    live: bool,
+    /// What its agent last saw that is worth staying awake for.
+    last_activity: Option<LastActivity>,
+    /// Tasks of programs in it that keep it awake.
+    tasks: Vec<String>,
+    /// When it hibernates if nothing happens; null when it is not awake, or a task keeps it awake.
+    sleeps_at: Option<Time>,
+    /// What would change its state, for people.
+    changes: Vec<String>,
+}
+
+#[derive(JsonSchema)]
+pub(super) struct LastActivity {
+    /// `terminal`, `request`, `command`, or `other`.
+    kind: String,
+    at: Time,
 }
 
 #[derive(JsonSchema)]

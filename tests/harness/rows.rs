@@ -45,13 +45,15 @@ pub struct MachineRows {
     pub service: String,
     /// An open terminal of it.
     pub terminal: String,
+    /// A hold on it, which lasts.
+    pub hold: String,
     /// A named port of it.
     pub port: u16,
 }
 
-/// A running machine with a service, a named port, an open terminal and one line of history.
+/// A running machine with a service, a named port, an open terminal, a hold and one line of history.
 pub async fn machine(superuser: &Client, slug: &str, owner: &str, name: &str) -> MachineRows {
-    let (org, id, terminal) = (org_id(superuser, slug).await, new_id(), new_id());
+    let (org, id, terminal, hold) = (org_id(superuser, slug).await, new_id(), new_id(), new_id());
     run(
         superuser,
         "insert into app.machine (org_id, id, name, owner_id, runtime, size, region, state, reason)
@@ -82,10 +84,18 @@ pub async fn machine(superuser: &Client, slug: &str, owner: &str, name: &str) ->
     .await;
     run(
         superuser,
+        "insert into app.hold (org_id, machine_id, id, reason, created_by, until)
+         values ($1::text::uuid, $2::text::uuid, $3::text::uuid, 'A long build', $4::text::uuid,
+           now() + interval '12 hours')",
+        &[&org, &id, &hold, owner],
+    )
+    .await;
+    run(
+        superuser,
         "insert into app.machine_event (org_id, machine_id, id, kind, detail, actor_id)
          values ($1::text::uuid, $2::text::uuid, $3::text::uuid, 'created', 'Created.', $4::text::uuid)",
         &[&org, &id, &new_id(), owner],
     )
     .await;
-    MachineRows { id, name: name.to_owned(), service: "web".to_owned(), terminal, port: 3000 }
+    MachineRows { id, name: name.to_owned(), service: "web".to_owned(), terminal, hold, port: 3000 }
 }

@@ -8,6 +8,7 @@ mod apps;
 mod deletion;
 mod eviction;
 mod exec;
+mod holds;
 mod runtime;
 mod sleep;
 mod stop;

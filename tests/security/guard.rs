@@ -7,6 +7,7 @@ use tokio_postgres::GenericClient;
 /// Worker made, and questions of our own parts over all organizations.
 const INDEXES: &[&str] = &[
     "audit_pkey",
+    "hold_pkey",
     "machine_event_pkey",
     "machine_pkey",
     "machine_unfinished",

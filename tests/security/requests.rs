@@ -84,6 +84,7 @@ pub(crate) async fn request(stage: &Stage, operation: &Operation, identity: &Ide
             .replace("{machine}", &machine.name)
             .replace("{service}", &machine.service)
             .replace("{port}", &machine.port.to_string())
+            .replace("{hold}", &machine.hold)
             .replace("{terminal}", &machine.terminal);
     }
     if path.contains("{account}") {
@@ -124,6 +125,7 @@ async fn body(stage: &Stage, operation: &Operation) -> Option<Value> {
         "machines_create" => json!({"name": format!("n{}", word())}),
         "machines_update" => json!({"app_port": 4000, "idle_seconds": 600}),
         "exec_create" => json!({"command": "true"}),
+        "holds_create" => json!({"reason": "swept", "minutes": 60}),
         "services_put" => json!({"command": "sleep", "args": ["60"]}),
         "ports_put" => json!({"label": "Swept"}),
         "terminals_create" => json!({"name": "Swept", "directory": "/srv"}),

@@ -39,6 +39,13 @@ const PROBES: &[Probe] = &[
           values ($org, authz.account_id(), 'session', 'forged', '', 200)",
     },
     Probe {
+        table: "hold",
+        rows: "org_id = $org",
+        column: "reason",
+        insert: "(org_id, machine_id, id, reason, created_by, until)
+          values ($org, $machine, gen_random_uuid(), 'forged', authz.account_id(), now() + interval '1 hour')",
+    },
+    Probe {
         table: "machine",
         rows: "org_id = $org",
         column: "reason",

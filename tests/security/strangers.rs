@@ -91,6 +91,7 @@ fn argument(function: &str, name: &str, stranger: &Stranger, victim: &Victim, ch
         | ("machines_create", "p_machine")
         | ("tokens_create", "p_token")
         | ("terminals_create", "p_terminal")
+        | ("holds_create", "p_hold")
         | (_, "p_event") => rows::new_id(),
         // A slug that is taken; and a stranger's own trail has what they asked for before.
         ("orgs_create", "p_slug") | ("accounts_create", "p_slugs") | ("audit_list", "p_org") => victim.org.slug.clone(),
@@ -103,6 +104,7 @@ fn argument(function: &str, name: &str, stranger: &Stranger, victim: &Victim, ch
         (_, "p_machine") => machine.name.clone(),
         (name, "p_name") if name.starts_with("machine") => machine.name.clone(),
         (_, "p_name") => machine.service.clone(),
+        (_, "p_hold") => machine.hold.clone(),
         (_, "p_terminal") => machine.terminal.clone(),
         (_, "p_session") => victim.session.clone(),
         (_, "p_token") => victim.token.clone(),
@@ -111,7 +113,9 @@ fn argument(function: &str, name: &str, stranger: &Stranger, victim: &Victim, ch
         (_, "p_email") => victim.org.owner.email.clone(),
         (_, "p_hash" | "p_session_hash") => format!("{:064x}", chance.number()),
         (_, "p_port" | "p_app_port") => machine.port.to_string(),
-        (_, "p_after" | "p_before" | "p_actor" | "p_sprite_name" | "p_sprite_id" | "p_sprite_url") => return None,
+        (_, "p_after" | "p_before" | "p_until" | "p_actor" | "p_sprite_name" | "p_sprite_id" | "p_sprite_url") => {
+            return None;
+        }
         (function, name) => panic!("say what a stranger puts into {name} of {function}"),
     })
 }
@@ -131,6 +135,7 @@ const FIXED: &[(&str, &str)] = &[
     ("p_label", "text"),
     ("p_last_four", "last"),
     ("p_limit", "50"),
+    ("p_minutes", "60"),
     ("p_org_name", "text"),
     ("p_phc", "$argon2id$wrong"),
     ("p_reason", "text"),
@@ -177,7 +182,7 @@ async fn everything(superuser: &Client, victims: &[Victim]) -> BTreeMap<String, 
     let mut all = BTreeMap::new();
     for (tables, column, ids) in [
         (
-            &["audit", "machine", "machine_event", "membership", "port", "service", "terminal_session"][..],
+            &["audit", "hold", "machine", "machine_event", "membership", "port", "service", "terminal_session"][..],
             "org_id",
             &orgs,
         ),

@@ -212,6 +212,41 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/orgs/{org}/machines/{machine}/holds": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List holds */
+        get: operations["holds_list"];
+        put?: never;
+        /** Keep a machine awake */
+        post: operations["holds_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/orgs/{org}/machines/{machine}/holds/{hold}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** End a hold */
+        delete: operations["holds_delete"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/orgs/{org}/machines/{machine}/ports": {
         parameters: {
             query?: never;
@@ -420,6 +455,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/orgs/{org}/machines/{machine}/why": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Ask why a machine is awake or asleep */
+        get: operations["machines_why"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/orgs/{org}/members": {
         parameters: {
             query?: never;
@@ -580,6 +632,23 @@ export interface components {
             name: string;
             /** @description 10 to 200 characters. */
             password: string;
+        };
+        /** @description A new hold: `until` or `minutes`, at most 24 hours ahead. */
+        CreateHold: {
+            /**
+             * Format: int64
+             * @description In how many minutes it ends: 1 to 1440.
+             * @default null
+             */
+            minutes?: number | null;
+            /** @description What for: shown to whoever asks why the machine is awake. */
+            reason: string;
+            /**
+             * Format: date-time
+             * @description When it ends, RFC 3339.
+             * @default null
+             */
+            until?: string | null;
         };
         /** @description A new machine. What is absent is the deployment's default. */
         CreateMachine: {
@@ -790,6 +859,38 @@ export interface components {
         };
         Health: {
             status: string;
+        };
+        /** @description What keeps an awake machine awake until a time. */
+        Hold: {
+            /**
+             * Format: date-time
+             * @description A time, RFC 3339 in UTC.
+             */
+            created_at: string;
+            /** @description Who took it, while they have an account. */
+            created_by?: string | null;
+            /** Format: uuid */
+            id: string;
+            /** @description What for, in the words of whoever took it. */
+            reason: string;
+            /**
+             * Format: date-time
+             * @description A time, RFC 3339 in UTC.
+             */
+            until: string;
+        };
+        Holds: {
+            /** @description Those that last, the first to end first. */
+            holds: components["schemas"]["Hold"][];
+        };
+        LastActivity: {
+            /**
+             * Format: date-time
+             * @description A time, RFC 3339 in UTC.
+             */
+            at: string;
+            /** @description `terminal`, `request`, `command`, or `other`. */
+            kind: string;
         };
         /** @description A machine. */
         Machine: {
@@ -1222,6 +1323,39 @@ export interface components {
             /** @description What its tab says. */
             name: string;
         };
+        /** @description Why a machine is awake or asleep. */
+        Why: {
+            /** @description What would change its state, for people. */
+            changes: string[];
+            /** @description Holds that last. They keep an awake machine awake and wake none. */
+            holds: components["schemas"]["Hold"][];
+            /**
+             * Format: uint32
+             * @description Seconds of nothing after which it hibernates.
+             */
+            idle_seconds: number;
+            /** @description What its agent last saw that is worth staying awake for. */
+            last_activity?: components["schemas"]["LastActivity"] | null;
+            /** @description The newest line of its history: what led here, and who caused it. */
+            last_change?: components["schemas"]["MachineEvent"] | null;
+            /** @description Whether the machine's gateway answered. Where it did not, what follows is empty and the rest is the record's. */
+            live: boolean;
+            /** @description Why it is in this state, for people. */
+            reason: string;
+            /**
+             * Format: date-time
+             * @description Since when.
+             */
+            since: string;
+            /**
+             * Format: date-time
+             * @description When it hibernates if nothing happens; null when it is not awake, or a task keeps it awake.
+             */
+            sleeps_at?: string | null;
+            state: components["schemas"]["MachineState"];
+            /** @description Tasks of programs in it that keep it awake. */
+            tasks: string[];
+        };
     };
     responses: never;
     parameters: never;
@@ -1235,6 +1369,7 @@ export type AtSleep = components['schemas']['AtSleep'];
 export type AuditEntries = components['schemas']['AuditEntries'];
 export type AuditEntry = components['schemas']['AuditEntry'];
 export type CreateAccount = components['schemas']['CreateAccount'];
+export type CreateHold = components['schemas']['CreateHold'];
 export type CreateMachine = components['schemas']['CreateMachine'];
 export type CreateMember = components['schemas']['CreateMember'];
 export type CreateOrg = components['schemas']['CreateOrg'];
@@ -1251,6 +1386,9 @@ export type ExecInterruption = components['schemas']['ExecInterruption'];
 export type ExecRequest = components['schemas']['ExecRequest'];
 export type ExecResult = components['schemas']['ExecResult'];
 export type Health = components['schemas']['Health'];
+export type Hold = components['schemas']['Hold'];
+export type Holds = components['schemas']['Holds'];
+export type LastActivity = components['schemas']['LastActivity'];
 export type Machine = components['schemas']['Machine'];
 export type MachineEvent = components['schemas']['MachineEvent'];
 export type MachineEvents = components['schemas']['MachineEvents'];
@@ -1290,6 +1428,7 @@ export type Tokens = components['schemas']['Tokens'];
 export type UpdateMachine = components['schemas']['UpdateMachine'];
 export type UpdateMember = components['schemas']['UpdateMember'];
 export type UpdateTerminal = components['schemas']['UpdateTerminal'];
+export type Why = components['schemas']['Why'];
 export type $defs = Record<string, never>;
 export interface operations {
     accounts_get: {
@@ -1799,6 +1938,105 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["Ordered"];
                 };
+            };
+            /** @description Refused, or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    holds_list: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                org: string;
+                machine: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Holds"];
+                };
+            };
+            /** @description Refused, or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    holds_create: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                org: string;
+                machine: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CreateHold"];
+            };
+        };
+        responses: {
+            /** @description Done. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Hold"];
+                };
+            };
+            /** @description Refused, or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    holds_delete: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                org: string;
+                machine: string;
+                hold: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description Refused, or failed. */
             default: {
@@ -2329,6 +2567,38 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description Refused, or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    machines_why: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                org: string;
+                machine: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Why"];
+                };
             };
             /** @description Refused, or failed. */
             default: {

@@ -6,6 +6,8 @@ use snapvm_protocol::ids::TerminalId;
 use snapvm_protocol::lifecycle::MachineState;
 use snapvm_protocol::services::ServiceAction;
 
+use super::state::Activity;
+
 /// Something to do. Whether the caller may ask for it has been decided already.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "do")]
@@ -36,6 +38,10 @@ pub enum Command {
     Settings,
     /// The services changed: read them again, and tell the agent.
     Services,
+    /// Holds were taken or ended: read them again.
+    Holds,
+    /// What is live of why it is awake or asleep?
+    Why,
     /// Something to do with one service.
     Service {
         /// Its name.
@@ -110,6 +116,8 @@ pub enum Reply {
         /// Why, for people.
         reason: String,
     },
+    /// What is live of why it is awake or asleep.
+    Why(Why),
     /// Traffic may go to the sprite.
     Lease(Lease),
     /// Whether the agent is the bound one.
@@ -142,4 +150,21 @@ pub struct Lease {
     pub epoch: u64,
     /// When it ends, Unix ms.
     pub expires_ms: u64,
+}
+
+/// What only the object knows of why a machine is awake or asleep.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Why {
+    /// Its state.
+    pub state: MachineState,
+    /// Why, for people.
+    pub reason: String,
+    /// Whether its agent is connected.
+    pub connected: bool,
+    /// What the agent last saw that is worth staying awake for, since the machine is awake.
+    pub last_activity: Option<Activity>,
+    /// Tasks of programs in the guest that keep it awake.
+    pub tasks: Vec<String>,
+    /// When it hibernates if nothing happens, Unix ms.
+    pub sleeps_at_ms: Option<u64>,
 }

@@ -9,7 +9,7 @@ use worker::{Request, Response, WebSocket, WebSocketPair};
 use super::object::Gateway;
 use super::outside::Outside;
 use super::reports::Report;
-use super::state::Event;
+use super::state::{ActivityKind, Event};
 use super::terminals::Terminal;
 use crate::dial::{Binding, Dial, LIFETIME_MS};
 use crate::terminal_session::command::Command as TerminalCommand;
@@ -135,8 +135,11 @@ impl<O: Outside> Gateway<O> {
                 }
                 return Ok(());
             }
-            ToObject::Activity { .. } => Event::Activity,
-            ToObject::Idle { seconds } => Event::Idle { seconds },
+            ToObject::Activity { reason } => Event::Activity { kind: ActivityKind::read(&reason) },
+            ToObject::Idle { seconds } => {
+                self.idle(seconds).await;
+                return Ok(());
+            }
             ToObject::SleepReady { sleep } => Event::SleepReady { sleep },
             ToObject::Tasks { names } => Event::Tasks { names },
             ToObject::UpgradeRefused { digest, reason, again } => Event::UpgradeRefused { digest, reason, again },
@@ -204,6 +207,7 @@ impl<O: Outside> Gateway<O> {
             terminals: wanted.into_iter().map(Terminal::order).collect(),
         });
         self.raise_epoch(record.epoch);
+        let _ = self.apply(Event::Holds { until_ms: record.holds }).await;
         let _ = self.apply(Event::Hello).await;
         self.0.outside.log(&format!("machine {machine}: agent connected ({woke:?})"));
         for status in services {

@@ -101,7 +101,7 @@ impl<O: Outside> Gateway<O> {
         if let Ok(Some(machine)) = self.0.memory.get::<MachineId>("id")
             && self.ensure(machine).await.is_ok()
         {
-            let _ = self.apply(Event::Alarm).await;
+            self.look().await;
         }
         Response::ok("")
     }
@@ -118,7 +118,8 @@ impl<O: Outside> Gateway<O> {
             Command::Hibernate { actor } => self.order(Event::Hibernate { actor }).await,
             Command::Delete { actor } => self.order(Event::Delete { actor: Some(actor) }).await,
             Command::Reconcile => self.order(Event::Alarm).await,
-            Command::Settings | Command::Services => self.reload(&command).await,
+            Command::Settings | Command::Services | Command::Holds => self.reload(&command).await,
+            Command::Why => self.why(),
             Command::Service { name, action } => {
                 self.tell(&ToAgent::ServiceCommand { name, action });
                 self.reload(&Command::Services).await
@@ -178,7 +179,8 @@ impl<O: Outside> Gateway<O> {
                 self.0.memory.put("id", &machine).map_err(failed)?;
                 let provisioned = record.sprite_url.is_some();
                 let looks = self.0.outside.looks_seconds();
-                let machine = Machine::from_record(record.state, record.idle_seconds, provisioned, looks);
+                let mut machine = Machine::from_record(record.state, record.idle_seconds, provisioned, looks);
+                machine.holds.clone_from(&record.holds);
                 Cache { machine, record }
             }
         };
@@ -198,7 +200,7 @@ impl<O: Outside> Gateway<O> {
     }
 
     /// Reads the record again after somebody changed it, and tells the agent.
-    async fn reload(&self, command: &Command) -> Reply {
+    pub(super) async fn reload(&self, command: &Command) -> Reply {
         let Some(machine) = self.record().map(|record| record.machine) else { return self.present() };
         match self.0.outside.load(machine).await {
             Ok(record) => {
@@ -210,6 +212,9 @@ impl<O: Outside> Gateway<O> {
                 self.remember();
                 match command {
                     Command::Services => self.tell(&ToAgent::Services { services }),
+                    Command::Holds => {
+                        let _ = self.apply(Event::Holds { until_ms: record.holds }).await;
+                    }
                     _ => {
                         let _ = self.apply(Event::Settings { idle_seconds }).await;
                     }

@@ -38,6 +38,9 @@ pub struct Record {
     pub sprite_url: Option<String>,
     /// Its services.
     pub services: Vec<ServiceDefinition>,
+    /// Until when it is held awake, Unix ms: one for each hold.
+    #[serde(default)]
+    pub holds: Vec<u64>,
     /// Its open terminals.
     pub terminals: Vec<TerminalId>,
 }

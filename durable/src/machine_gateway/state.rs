@@ -46,6 +46,18 @@ pub struct Machine {
     pub activity: u64,
     /// Seconds of nothing after which it hibernates.
     pub idle_seconds: u64,
+    /// Until when it is held awake, Unix ms: one for each hold.
+    #[serde(default)]
+    pub holds: Vec<u64>,
+    /// When the last hold or task ended that kept it awake, Unix ms.
+    #[serde(default)]
+    pub kept_until_ms: Option<u64>,
+    /// What the agent last saw that is worth staying awake for.
+    #[serde(default)]
+    pub last_activity: Option<Activity>,
+    /// Since when its agent has been heard without a gap, Unix ms.
+    #[serde(default)]
+    pub heard_since_ms: u64,
     /// Whether the agent's control socket is open.
     pub connected: bool,
     /// Whether somebody typed, and no agent has taken it since.
@@ -81,6 +93,53 @@ pub struct Sleep {
     pub gone: bool,
     /// How often the runtime has been looked at since.
     pub looks: usize,
+}
+
+/// Something worth staying awake for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Activity {
+    /// What.
+    pub kind: ActivityKind,
+    /// When it was reported, Unix ms.
+    pub at_ms: u64,
+}
+
+/// What is worth staying awake for, as the agent names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ActivityKind {
+    /// Input or output of a terminal.
+    Terminal,
+    /// A request to an app, or bytes of its socket.
+    Request,
+    /// A command while it runs.
+    Command,
+    /// Something that a newer agent knows.
+    Other,
+}
+
+impl ActivityKind {
+    /// Reads the agent's word for it.
+    #[must_use]
+    pub fn read(word: &str) -> Self {
+        match word {
+            "terminal" => Self::Terminal,
+            "request" => Self::Request,
+            "command" => Self::Command,
+            _ => Self::Other,
+        }
+    }
+
+    /// The word.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Terminal => "terminal",
+            Self::Request => "request",
+            Self::Command => "command",
+            Self::Other => "other",
+        }
+    }
 }
 
 /// What happens to a machine.
@@ -151,7 +210,10 @@ pub enum Event {
     /// The control socket is gone.
     Lost,
     /// The agent saw something worth staying awake for.
-    Activity,
+    Activity {
+        /// What.
+        kind: ActivityKind,
+    },
     /// The agent saw nothing worth staying awake for, for so many seconds.
     Idle {
         /// How many.
@@ -166,6 +228,11 @@ pub enum Event {
     Tasks {
         /// Their names.
         names: Vec<String>,
+    },
+    /// Holds were taken or ended: all that there are.
+    Holds {
+        /// Until when, Unix ms.
+        until_ms: Vec<u64>,
     },
     /// The settings were read again.
     Settings {
@@ -276,6 +343,10 @@ impl Machine {
             sleeps: 0,
             activity: 0,
             idle_seconds,
+            holds: Vec::new(),
+            kept_until_ms: None,
+            last_activity: None,
+            heard_since_ms: 0,
             connected: false,
             called: false,
             provisioned,

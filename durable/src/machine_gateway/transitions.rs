@@ -1,17 +1,27 @@
 //! What each event does to a machine in each state. See [`super::state`] for the picture.
 
+mod clock;
 mod upgrades;
 
 use snapvm_protocol::agent::{SleepKind, ToAgent};
 use snapvm_protocol::lifecycle::MachineState as State;
 use snapvm_protocol::sprites::SpriteStatus;
 
+use super::idle;
 use super::state::{Effect, Event, History, Machine, PREPARE_MS, REDIAL_MS, Refusal, Sleep, TRIES_MAX, WORK_MS, Work};
 
 pub(super) fn on(machine: &mut Machine, event: Event, now: u64) -> Result<Vec<Effect>, Refusal> {
     if machine.state == State::Deleting {
         return Ok(deleting(machine, &event, now));
     }
+    let effects = take(machine, event, now)?;
+    if let Some(at) = idle::next_look_ms(machine, now) {
+        sooner(machine, at);
+    }
+    Ok(effects)
+}
+
+fn take(machine: &mut Machine, event: Event, now: u64) -> Result<Vec<Effect>, Refusal> {
     Ok(match event {
         Event::Provision if machine.state == State::Creating => work(machine, Work::Provision, now),
         Event::Start { actor } => start(machine, actor, now),
@@ -28,14 +38,18 @@ pub(super) fn on(machine: &mut Machine, event: Event, now: u64) -> Result<Vec<Ef
         | Event::UpgradeRefused { .. }
         | Event::Replaced => upgrades::on(machine, event, now),
         Event::Lost => lost(machine, now),
-        Event::Activity => {
-            machine.activity += 1;
+        Event::Activity { kind } => {
+            idle::happened(machine, kind, now);
             vec![]
         }
-        Event::Idle { seconds } => idle(machine, seconds, now),
+        Event::Idle { seconds } => clock::is_idle(machine, seconds, now),
         Event::SleepReady { sleep } => sleep_ready(machine, sleep, now),
         Event::Tasks { names } => {
-            machine.tasks = names;
+            idle::tasks(machine, names, now);
+            vec![]
+        }
+        Event::Holds { until_ms } => {
+            idle::hold(machine, until_ms, now);
             vec![]
         }
         Event::Settings { idle_seconds } => {
@@ -187,6 +201,7 @@ fn cancel_sleep(machine: &mut Machine, why: &str, actor: Option<String>, now: u6
         Some(sleep) if !sleep.gone && machine.connected => {
             enter(machine, State::Running, why);
             machine.alarm_ms = None;
+            machine.heard_since_ms = now;
             vec![
                 Effect::Tell(ToAgent::SleepCancel { sleep: sleep.number }),
                 save("running", format!("Sleep called off. {why}"), actor),
@@ -201,11 +216,14 @@ fn cancel_sleep(machine: &mut Machine, why: &str, actor: Option<String>, now: u6
 fn hibernate(machine: &mut Machine, actor: Option<String>, now: u64) -> Result<Vec<Effect>, Refusal> {
     match machine.state {
         State::Running => {
+            let holds = machine.live_holds(now);
             let (reason, unless) = match &actor {
-                Some(_) => ("Hibernating, by hand.", None),
-                None => ("Hibernating: nothing happened for a while.", Some(machine.activity)),
+                // They last, and keep it awake again once somebody wakes it.
+                Some(_) => (format!("Hibernating, by hand{}.", clock::although(holds)), None),
+                None if holds > 0 => return Ok(vec![]),
+                None => ("Hibernating: nothing happened for a while.".into(), Some(machine.activity)),
             };
-            Ok(order_sleep(machine, SleepKind::Hibernate, reason, unless, actor, now))
+            Ok(order_sleep(machine, SleepKind::Hibernate, &reason, unless, actor, now))
         }
         State::Hibernating | State::Hibernated | State::Stopping | State::Stopped => Ok(vec![]),
         _ => Err(not_now(machine, "hibernate")),
@@ -213,14 +231,18 @@ fn hibernate(machine: &mut Machine, actor: Option<String>, now: u64) -> Result<V
 }
 
 fn stop(machine: &mut Machine, actor: String, now: u64) -> Result<Vec<Effect>, Refusal> {
+    let although = clock::although(machine.live_holds(now));
     match machine.state {
         State::Running | State::Hibernating => {
-            Ok(order_sleep(machine, SleepKind::Stop, "Stopping.", None, Some(actor), now))
+            machine.holds.clear();
+            let reason = format!("Stopping{although}.");
+            Ok(order_sleep(machine, SleepKind::Stop, &reason, None, Some(actor), now))
         }
         State::Hibernated => {
+            machine.holds.clear();
             machine.alarm_ms = None;
             enter(machine, State::Stopped, "Stopped by hand.");
-            Ok(vec![save("stopped", "Stopped.", Some(actor)), Effect::TellTerminals])
+            Ok(vec![save("stopped", format!("Stopped{although}."), Some(actor)), Effect::TellTerminals])
         }
         State::Stopping | State::Stopped => Ok(vec![]),
         _ => Err(not_now(machine, "stop")),
@@ -257,14 +279,6 @@ fn order_sleep(
     effects
 }
 
-fn idle(machine: &mut Machine, seconds: u64, now: u64) -> Vec<Effect> {
-    let idle = machine.state == State::Running && seconds >= machine.idle_seconds && machine.tasks.is_empty();
-    if !idle {
-        return vec![];
-    }
-    hibernate(machine, None, now).unwrap_or_default()
-}
-
 fn sleep_ready(machine: &mut Machine, number: u64, now: u64) -> Vec<Effect> {
     let activity = machine.activity;
     let Some(sleep) = machine.sleep.as_mut().filter(|sleep| sleep.number == number) else {
@@ -298,6 +312,7 @@ fn delete(machine: &mut Machine, actor: Option<String>, now: u64) -> Vec<Effect>
 
 fn hello(machine: &mut Machine, now: u64) -> Vec<Effect> {
     machine.connected = true;
+    machine.heard_since_ms = now;
     machine.called = false;
     // An agent that speaks has been delivered, whatever became of the answer that would have said so.
     machine.provisioned = true;
@@ -448,7 +463,11 @@ fn alarm(machine: &mut Machine, now: u64) -> Vec<Effect> {
         State::Waking if machine.upgrade.is_replacing() => work(machine, Work::Replace, now),
         State::Waking => work(machine, Work::Wake, now),
         State::Running if !machine.connected => work(machine, Work::Look, now),
-        State::Running => upgrades::next(machine, now),
+        State::Running => {
+            let mut effects = clock::look(machine, now);
+            effects.extend(upgrades::next(machine, now));
+            effects
+        }
         State::Hibernating | State::Stopping => {
             if let Some(sleep) = machine.sleep.as_mut() {
                 // An agent that does not prepare in time is not waited for.
