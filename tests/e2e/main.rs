@@ -52,6 +52,11 @@ async fn what_surrounds_a_terminal() {
 }
 
 #[tokio::test]
+async fn a_machine_says_why_it_is_awake_and_is_kept_so() {
+    run("holds").await;
+}
+
+#[tokio::test]
 async fn every_page_fits_in_light_and_dark_on_desks_and_phones() {
     run("pages").await;
 }

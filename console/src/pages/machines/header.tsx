@@ -13,6 +13,7 @@ import { type MachineOrder, machineLook, refuseOrder } from "../../domain/lifecy
 import { refuseRole } from "../../domain/roles";
 import { useOrg } from "../orgs/use-org";
 import { useStopQuestion } from "./stop-question";
+import { WhyAwake } from "./why";
 
 export function MachineHeader({ machine }: { machine: Machine }) {
   const { org, name, state } = machine;
@@ -62,6 +63,7 @@ export function MachineHeader({ machine }: { machine: Machine }) {
               {machine.reason}
             </Text>
           )}
+          <WhyAwake machine={machine} />
         </Group>
       </div>
       <Group gap={6} wrap="nowrap" className="machine-actions">
