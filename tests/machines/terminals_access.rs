@@ -118,6 +118,7 @@ async fn a_change_of_role_changes_what_typing_does_and_costs_no_byte() {
     let so_far = theirs.offset;
     theirs.until("more output", |theirs| theirs.offset > so_far + 100).await;
     writer.type_text("kill %1\r").await;
-    assert_eq!(writer.run("ls by-a-viewer 2>/dev/null | wc -l").await, "0");
+    let counted = writer.run("ls by-a-viewer 2>/dev/null | wc -l").await;
+    assert!(counted.starts_with('0'), "{counted}");
     assert!(theirs.is_open() && !theirs.is_acknowledged());
 }

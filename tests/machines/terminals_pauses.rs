@@ -30,7 +30,7 @@ async fn what_is_typed_into_a_pause_wakes_the_machine_and_is_applied_once() {
     let mut terminal = Terminal::start(world(), &machine).await;
     let epoch = terminal.epoch;
     terminal.run("cd /var/tmp").await;
-    for round in 1..=1 {
+    for round in 1..=2 {
         pause(&machine, &mut terminal, "warm").await;
         for part in ["echo x >> ", "typed; echo ", &format!("woken-{round}-$((1+1))\r")] {
             terminal.type_text(part).await;
