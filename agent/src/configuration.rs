@@ -77,6 +77,8 @@ pub struct Timings {
     pub keep_quiet: u64,
     /// Between two times that a terminal's screen is kept.
     pub keep_apart: u64,
+    /// How long others' output may follow a shell's end: one in the background may hold the terminal for ever.
+    pub drain: u64,
     /// Grace between TERM and KILL for a one-shot command.
     pub command_grace: u64,
     /// Between two signs of life of a one-shot command that is silent.
@@ -97,6 +99,7 @@ impl Default for Timings {
             healthy: 5_000,
             keep_quiet: 10_000,
             keep_apart: 60_000,
+            drain: 500,
             command_grace: 5_000,
             keepalive: KEEPALIVE_SECONDS * 1000,
         }
@@ -126,6 +129,12 @@ impl Timings {
     #[must_use]
     pub fn keep_apart(&self) -> Duration {
         Duration::from_millis(self.keep_apart)
+    }
+
+    /// How long others' output may follow a shell's end.
+    #[must_use]
+    pub fn drain(&self) -> Duration {
+        Duration::from_millis(self.drain)
     }
 
     /// Grace between TERM and KILL for a one-shot command.

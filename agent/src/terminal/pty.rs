@@ -118,14 +118,12 @@ impl Master {
 
     /// Reads what is there.
     pub fn read(&self, room: &mut [u8]) -> Read {
-        let read = self.0.try_io(Interest::READABLE, |master| Ok(rustix::io::read(master, &mut *room)?));
-        match read {
-            Ok(0) => Read::Hangup,
-            Ok(length) => Read::Bytes(length),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Read::Empty,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => Read::Bytes(0),
-            Err(_) => Read::Hangup,
-        }
+        outcome(self.0.try_io(Interest::READABLE, |master| Ok(rustix::io::read(master, &mut *room)?)))
+    }
+
+    /// Reads what is there, whether or not anybody was told that there is something.
+    pub fn read_now(&self, room: &mut [u8]) -> Read {
+        outcome(rustix::io::read(self.0.get_ref(), room).map_err(io::Error::from))
     }
 
     /// Waits for room for input.
@@ -168,5 +166,16 @@ impl Master {
             // It may be gone already.
             let _ = rustix::process::kill_process_group(group, signal);
         }
+    }
+}
+
+/// What a read comes to.
+fn outcome(read: io::Result<usize>) -> Read {
+    match read {
+        Ok(0) => Read::Hangup,
+        Ok(length) => Read::Bytes(length),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Read::Empty,
+        Err(error) if error.kind() == io::ErrorKind::Interrupted => Read::Bytes(0),
+        Err(_) => Read::Hangup,
     }
 }

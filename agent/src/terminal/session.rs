@@ -17,7 +17,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal};
 use snapvm_protocol::agent::{OpenTerminal, TerminalEnd, TerminalStatus, ToObject};
 use snapvm_protocol::ids::TerminalId;
-use snapvm_protocol::terminal::{Frame, OUTPUT_MAX, RING_BYTES};
+use snapvm_protocol::terminal::{Frame, OUTPUT_MAX};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout};
@@ -31,8 +31,10 @@ use crate::agent::Agent;
 use crate::handover::state;
 use crate::reaper::{Child, Exit};
 
-/// How long output may follow its shell's end: a process in the background may hold the terminal for ever.
-const DRAIN: Duration = Duration::from_millis(500);
+/// Longest that a shell's end may take to be in the stream, once what held the terminal has been killed.
+const ENDING: Duration = Duration::from_secs(1);
+/// What is read at a shell's end at once, in bytes: more than a terminal holds.
+const REST_MAX: usize = 256 * 1024;
 /// Between HUP and KILL.
 const GRACE: Duration = Duration::from_millis(500);
 /// How long a closing socket may take.
@@ -162,9 +164,10 @@ impl Session {
         let mut coalescer = Coalescer::default();
         let mut keeping = Keeping::new(agent.timings.keep_quiet(), agent.timings.keep_apart());
         let mut exit = self.exit.subscribe();
-        // One that had ended when it was handed over.
-        let mut exited = exit.borrow().map(|end| (end, Instant::now() + DRAIN));
-        while self.end().is_none() {
+        // It may have ended before it was handed over.
+        exit.mark_changed();
+        let mut exited = None;
+        while self.end().is_none() && exited.is_none_or(|(_, until)| Instant::now() < until) {
             let held_up = exited.is_none() && self.stream.borrow().is_held_up();
             let (due, keep) = (coalescer.due(), keeping.due());
             let mut hangup = false;
@@ -176,12 +179,12 @@ impl Session {
                     self.keep();
                 }
                 _ = exit.changed(), if exited.is_none() => {
-                    exited = exit.borrow_and_update().map(|end| (end, Instant::now() + DRAIN));
+                    exited = exit.borrow_and_update().map(|end| (end, Instant::now() + agent.timings.drain()));
+                    if exited.is_some() {
+                        self.read_rest(&agent);
+                    }
                 }
-                () = sleep_until(exited.map_or_else(Instant::now, |(_, until)| until)), if exited.is_some() => {
-                    hangup = true;
-                    self.read_rest(&agent, &mut coalescer);
-                }
+                () = sleep_until(exited.map_or_else(Instant::now, |(_, until)| until)), if exited.is_some() => {}
                 ready = self.master.readable(), if !held_up => {
                     hangup = ready.is_err() || self.read(&agent, &mut coalescer);
                     keeping.changed(Instant::now());
@@ -209,14 +212,28 @@ impl Session {
         self.discard().await;
     }
 
-    /// What the shell wrote before it ended is read however late it gets (found by the soak, on a busy machine); what
-    /// others go on writing is not followed for ever.
-    fn read_rest(&self, agent: &Agent, coalescer: &mut Coalescer) {
-        for _ in 0..RING_BYTES / OUTPUT_MAX {
-            let before = self.stream.borrow().status().offset;
-            if self.read(agent, coalescer) || self.stream.borrow().status().offset == before {
-                break;
+    /// What a shell wrote before it ended is there when its end is known, and is read at once: nothing that keeps the
+    /// reader from it may have the end overtake it, neither a client that lags nor a busy machine (found by the soak).
+    /// What others go on writing is not followed for ever.
+    fn read_rest(&self, agent: &Agent) {
+        let mut stream = self.stream.borrow_mut();
+        let mut read = 0;
+        while read < REST_MAX {
+            // Without waiting to be told that there is something, which may come later than the end.
+            match self.master.read_now(stream.room(OUTPUT_MAX)) {
+                Read::Bytes(length) => {
+                    stream.commit(length);
+                    read += length.max(1);
+                }
+                // A terminal that was hung up says so again.
+                Read::Empty | Read::Hangup => break,
             }
+        }
+        stream.publish();
+        drop(stream);
+        if read > 0 {
+            agent.activity("terminal");
+            self.tell();
         }
     }
 
@@ -417,7 +434,7 @@ impl Session {
             let _ = timeout(GRACE, self.over()).await;
         }
         let mut progress = self.progress.subscribe();
-        let _ = timeout(DRAIN * 2, progress.wait_for(|()| self.end().is_some())).await;
+        let _ = timeout(ENDING, progress.wait_for(|()| self.end().is_some())).await;
         // What was in the foreground may have ignored the HUP.
         self.master.signal(None, Signal::KILL);
     }

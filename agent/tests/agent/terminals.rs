@@ -1,5 +1,6 @@
 //! Shells through their sockets: exact bytes, input once, ends, sizes, readers, drops.
 
+use serde_json::json;
 use snapvm_protocol::agent::{OpenTerminal, TerminalEnd, ToAgent, ToObject};
 use snapvm_protocol::terminal::{ClientMode, Frame, RING_BYTES};
 use snapvm_protocol::tickets::Purpose;
@@ -8,6 +9,9 @@ use tokio_tungstenite::tungstenite::Message;
 use crate::support::origin::{Control, check_own_key, closed, fresh};
 use crate::support::terminal::{Got, Screen, Session, attach};
 use crate::support::{World, soon, terminal};
+
+/// What is sent before anything is acknowledged.
+const WINDOW: usize = 512 * 1024;
 
 async fn open(world: &mut World) -> (Control, Session) {
     let mut control = world.control().await;
@@ -199,13 +203,13 @@ async fn a_writer_that_stops_reading_holds_the_shell_up_and_loses_nothing() {
     session.input(1, 1, &format!("stty -opost -echo; PS1=; seq 1 1000000; echo 1 > {}\n", mark.display())).await;
     // Frames are taken but never acknowledged: exactly a window comes.
     soon("a window of output", async {
-        while screen.bytes.len() < 512 * 1024 {
+        while screen.bytes.len() < WINDOW {
             let (_, got) = session.next().await;
             screen.take(&got);
         }
     })
     .await;
-    assert_eq!(screen.bytes.len(), 512 * 1024);
+    assert_eq!(screen.bytes.len(), WINDOW);
     assert!(!mark.exists());
     // An interrupt gets through all the same.
     session.input(1, 2, "\u{3}").await;
@@ -291,9 +295,57 @@ async fn closing_ends_the_shell_and_what_runs_in_it() {
     assert_eq!(ended(&mut control).await, TerminalEnd::Lost);
 }
 
+/// Found by the soak, on a busy machine: the time that output had after its shell's end passed while the reader was
+/// kept from the terminal. Here it has none, and the reader is held up by a client that acknowledges nothing.
+#[tokio::test]
+async fn a_shells_last_output_is_read_however_late_it_gets() {
+    let mut world = World::with(json!({"drain": 0}), &[]).await;
+    let (mut control, mut session) = open(&mut world).await;
+    let mut screen = Screen::default();
+    let (window, last) = (world.home.path().join("window"), world.home.path().join("last"));
+    std::fs::write(&window, "x".repeat(WINDOW + 1000)).unwrap();
+    // As much as the terminal itself can hold beside it.
+    std::fs::write(&last, "y".repeat(2000)).unwrap();
+    session.join(1, ClientMode::Write, attach("tab", None)).await;
+    let begin = "stty -opost -echo; PS1=; echo \"[$$]\"\n";
+    session.input(1, 1, begin).await;
+    session.until(1, &mut screen, |screen| screen.text().ends_with("]\n")).await;
+    let text = screen.text();
+    let shell = text.rsplit_once('[').unwrap().1.trim_end_matches("]\n").to_owned();
+    let starts = screen.bytes.len();
+    session.input(1, 2, &format!("cat {}; read; cat {}; exit 3\n", window.display(), last.display())).await;
+    // Frames are taken but not acknowledged.
+    soon("a window of output", async {
+        while screen.bytes.len() < starts + WINDOW {
+            let (_, got) = session.next().await;
+            screen.take(&got);
+        }
+    })
+    .await;
+    session.input(1, 3, "\n").await;
+    soon("the shell ends", async {
+        while std::path::Path::new(&format!("/proc/{shell}")).exists() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    session.send(1, &Frame::Acknowledge(screen.offset())).await;
+    session.until(1, &mut screen, |screen| screen.end.is_some()).await;
+    assert_eq!(screen.end, Some(TerminalEnd::Exit { code: 3 }));
+    let wanted = [std::fs::read(&window).unwrap(), std::fs::read(&last).unwrap(), b"logout\n".to_vec()].concat();
+    assert!(screen.bytes[starts..] == wanted, "{} of {} bytes came", screen.bytes.len() - starts, wanted.len());
+    assert_eq!(ended(&mut control).await, TerminalEnd::Exit { code: 3 });
+}
+
 #[tokio::test]
 async fn fast_exits_lose_no_output() {
-    let mut world = World::new().await;
+    // Whether others' output is waited for or not.
+    for drain in [500, 0] {
+        fast_exits(World::with(json!({"drain": drain}), &[]).await).await;
+    }
+}
+
+async fn fast_exits(mut world: World) {
     let mut control = world.control().await;
     for number in 1..=20 {
         control.send(&ToAgent::OpenTerminal(fresh(terminal(number)))).await;
