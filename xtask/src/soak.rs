@@ -20,8 +20,8 @@ mod tally;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Result;
-use tokio::time::Instant;
+use anyhow::{Context, Result};
+use tokio::time::{Instant, timeout};
 
 use crate::chance::Chance;
 use crate::progress;
@@ -30,6 +30,9 @@ use guest::Machines;
 pub use model::model;
 pub use tally::Tally;
 
+/// How long it may take to make everything that the sessions need.
+const MAKING: Duration = Duration::from_mins(2);
+
 /// How much of everything.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -37,6 +40,8 @@ pub struct Options {
     pub sessions: usize,
     /// How long new sessions are begun.
     pub time: Duration,
+    /// How long a session may take. One that is not over then is a violation that says who waits for what.
+    pub patience: Duration,
     /// No more sessions than this.
     pub at_most: Option<u64>,
     /// What chances follow from. What the network and the scheduler do does not.
@@ -62,6 +67,7 @@ impl Options {
         Self {
             sessions: 8,
             time: Duration::from_mins(5),
+            patience: Duration::from_mins(4),
             at_most: None,
             seed,
             bytes: 8 << 20,
@@ -98,7 +104,8 @@ pub async fn terminal(options: &Options) -> Result<Arc<Tally>> {
 pub async fn on(stack: &Stack, options: &Options) -> Result<Arc<Tally>> {
     let tally = Arc::new(Tally::new(options.seed));
     let mut chance = Chance::new(options.seed);
-    let machines = Arc::new(Machines::make(stack, options.sessions.div_ceil(8).min(3)).await?);
+    let making = timeout(MAKING, Machines::make(stack, options.sessions.div_ceil(8).min(3))).await;
+    let machines = Arc::new(making.context("the machines are not made in time")??);
     let until = Instant::now() + options.time;
     let mut sessions = tokio::task::JoinSet::new();
     for _ in 0..options.sessions {

@@ -7,10 +7,10 @@ use anyhow::{Context, Result, anyhow};
 use futures::{SinkExt, StreamExt};
 use snapvm_protocol::agent::TerminalEnd;
 use snapvm_protocol::terminal::follower::{Follower, Heard};
-use snapvm_protocol::terminal::{Follow, Frame, SUBPROTOCOL};
+use snapvm_protocol::terminal::{Follow, Frame, Notice, SUBPROTOCOL};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
@@ -73,6 +73,8 @@ pub(crate) struct Client {
     rest: Arc<watch::Sender<Option<Instant>>>,
     socket: Option<Socket>,
     stalled_until: Option<Instant>,
+    /// What it was told last of the machine, or why it was not let in: for who asks why it waits.
+    told: String,
 }
 
 /// What to do next.
@@ -104,6 +106,7 @@ impl Client {
             rest,
             socket: None,
             stalled_until: None,
+            told: "nothing".into(),
         }
     }
 
@@ -143,14 +146,24 @@ impl Client {
                 }
             }
         };
-        tokio::time::timeout_at(wait, beginning).await.context("the program does not begin")?
+        match timeout_at(wait, beginning).await {
+            Ok(begun) => begun,
+            Err(_) => {
+                let output: Vec<u8> = self.pieces.iter().flat_map(|piece| piece.bytes.iter().copied()).collect();
+                let output = String::from_utf8_lossy(&output);
+                Err(anyhow!("the program does not begin: {}; output {output:?}", self.waits_for()))
+            }
+        }
     }
 
     /// Follows until the shell has ended.
     pub(crate) async fn follow(mut self) -> Result<Self, (Self, anyhow::Error)> {
         let mut act = Instant::now();
         loop {
-            if let Err(error) = self.follow_once(&mut act).await {
+            // What it does may take long by itself; late is late.
+            let late = self.plan.deadline + Duration::from_secs(1);
+            let once = timeout_at(late, self.follow_once(&mut act)).await;
+            if let Err(error) = once.unwrap_or_else(|_| Err(self.late())) {
                 // At once: the others may wait for it until they give up.
                 crate::progress::say(&format!("client {} ({:?}): {error:#}", self.plan.number, self.plan.follow));
                 return Err((self, error));
@@ -195,18 +208,28 @@ impl Client {
                     *act = Instant::now() + pause;
                 }
             }
-            Next::Late => {
-                return Err(anyhow!(
-                    "it is not over in time: at {}, {} inputs wait, {} of {} typed, attached {}",
-                    self.follower.offset(),
-                    self.follower.waiting(),
-                    self.typed.len(),
-                    self.plan.inputs,
-                    self.follower.is_attached()
-                ));
-            }
+            Next::Late => return Err(self.late()),
         }
         Ok(())
+    }
+
+    fn late(&self) -> anyhow::Error {
+        anyhow!("it is not over in time: {}", self.waits_for())
+    }
+
+    /// Where it stands, for who wonders why it does not go on.
+    fn waits_for(&self) -> String {
+        format!(
+            "it has the stream up to {}, typed {} inputs (the last {:?}), of which {} are not applied; a socket: {}, \
+             attached: {}, told last: {}",
+            self.follower.offset(),
+            self.typed.len(),
+            self.typed.last().map(|typed| String::from_utf8_lossy(typed.get(..20).unwrap_or(typed))),
+            self.follower.waiting(),
+            self.socket.is_some(),
+            self.follower.is_attached(),
+            self.told,
+        )
     }
 
     /// Does something; says how long it does nothing then.
@@ -289,7 +312,14 @@ impl Client {
     }
 
     async fn open(&mut self) -> Result<()> {
-        self.socket = Some(timeout(OPENING, open(&self.visitor, &self.plan.path)).await??);
+        let opened = timeout(OPENING, open(&self.visitor, &self.plan.path)).await;
+        match opened.context("no answer").and_then(|opened| opened) {
+            Ok(socket) => self.socket = Some(socket),
+            Err(error) => {
+                self.told = format!("no socket: {error:#}");
+                return Err(error);
+            }
+        }
         Ok(())
     }
 
@@ -343,6 +373,8 @@ impl Client {
                 self.tally.add(|counts| &counts.gone);
                 self.pieces.push(Piece { from: to, bytes: vec![] });
             }
+            Heard::Notice(Notice::People { .. }) => {}
+            Heard::Notice(notice) => self.told = format!("{notice:?}"),
             Heard::Snapshot(..) => self.tally.add(|counts| &counts.snapshots),
             Heard::Output(_, output) => {
                 self.tally.add_many(|counts| &counts.received, output.len() as u64);

@@ -3,13 +3,14 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
 use snapvm_protocol::ids::sprite_name;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::bench::shell::Shell;
 use crate::bench::terminal::Terminal;
@@ -21,8 +22,8 @@ const PROGRAM: &str = include_str!("guest.py");
 const FOLDER: &str = "/var/tmp/soak";
 /// The code with which the program ends.
 pub(crate) const CODE: i32 = 7;
-/// The Worker is away at times, but never for so long.
-const PATIENCE: Duration = Duration::from_mins(1);
+/// How long one call may take.
+const CALL: Duration = Duration::from_secs(15);
 
 /// Somebody's browser.
 #[derive(Debug, Clone)]
@@ -41,22 +42,31 @@ impl Visitor {
     }
 
     /// Calls the API until it answers with success: it may be away.
-    pub(crate) async fn insist(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Value> {
+    pub(crate) async fn insist(
+        &self,
+        method: &str,
+        path: &str,
+        body: Option<&Value>,
+        deadline: Instant,
+    ) -> Result<Value> {
+        let mut last = anyhow!("no answer");
         let asking = async {
             loop {
                 match self.ask(method, path, body).await {
                     Ok(value) => return value,
-                    Err(_) => tokio::time::sleep(Duration::from_millis(200)).await,
+                    Err(error) => last = error,
                 }
+                tokio::time::sleep(Duration::from_millis(200)).await;
             }
         };
-        tokio::time::timeout(PATIENCE, asking).await.with_context(|| format!("{method} {path} never succeeds"))
+        let asked = timeout_at(deadline, asking).await;
+        asked.map_err(|_| last.context(format!("{method} {path} never succeeds")))
     }
 
     async fn ask(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Value> {
         let mut connection = Connection::open(self.port, &format!("localhost:{}", self.port)).await?;
         let headers = [("origin", self.origin.as_str()), ("cookie", self.cookie.as_str())];
-        let answer = tokio::time::timeout(PATIENCE / 4, connection.ask(method, path, &headers, body)).await??;
+        let answer = timeout(CALL, connection.ask(method, path, &headers, body)).await??;
         if answer.status >= 300 {
             bail!("{method} {path} answered {}: {}", answer.status, answer.text());
         }

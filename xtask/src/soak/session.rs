@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
@@ -17,9 +16,6 @@ use super::client::{Client, Plan};
 use super::guest::{CODE, Machine, Machines};
 use super::tally::Tally;
 use crate::chance::Chance;
-
-/// From which on a session that is not over is stuck.
-const PATIENCE: Duration = Duration::from_mins(4);
 
 /// Lives one session, and adds it to the tally.
 pub(super) async fn live(machines: &Machines, tally: &Arc<Tally>, options: &Options, mut chance: Chance) {
@@ -46,8 +42,9 @@ async fn try_to_live(
 ) -> Result<Findings> {
     let machine = machines.pick(chance)?;
     let deaths = machine.deaths.load(Ordering::SeqCst);
-    let deadline = Instant::now() + PATIENCE;
-    let made = machines.member.insist("POST", &format!("{}/terminals", machine.path), Some(&json!({}))).await?;
+    let deadline = Instant::now() + options.patience;
+    let made =
+        machines.member.insist("POST", &format!("{}/terminals", machine.path), Some(&json!({})), deadline).await?;
     let id = made.get("id").and_then(Value::as_str).context("a terminal without id")?;
     let path = format!("{}/terminals/{id}/stream?wake=true", machine.path);
 
@@ -116,6 +113,14 @@ async fn try_to_live(
         Err(_) if died => return Ok(Findings { violations, ..Findings::default() }),
         Err(error) => return Err(error),
     };
+    if !whole && !died {
+        let typed =
+            String::from_utf8_lossy(notes.input.get(notes.input.len().saturating_sub(40)..).unwrap_or_default());
+        violations.push(format!(
+            "the program of {bytes} bytes ({pace}) wrote {} from offset {begins}, and what it read ends with {typed:?}",
+            notes.output.len()
+        ));
+    }
     let mut findings = check::compare(&notes, begins, &finished, whole);
     violations.append(&mut findings.violations);
     Ok(Findings { violations, ..findings })
