@@ -16,6 +16,7 @@ mod pty;
 mod report;
 mod round_trips;
 pub(crate) mod shell;
+mod sshx;
 pub(crate) mod terminal;
 mod terminals;
 mod wire;

@@ -28,7 +28,7 @@ Usage: cargo xtask COMMAND
   bench first [--quick]
                      measure what was built, beside what it is compared with (--quick: only whether it runs)
   bench terminal [--quick]
-                     terminals alone, in more detail: the whole path and the agent alone
+                     terminals alone, in more detail: the whole path, the agent alone, and sshx where it can be had
   soak terminal [--sessions 8] [--minutes 5] [--seed S]
                      terminals under every fault, on what was built; its last line says what was done and what went wrong
   soak terminal --model [--sessions 10000] [--keystrokes 1000000] [--seed S]

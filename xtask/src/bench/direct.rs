@@ -29,6 +29,7 @@ type Socket = WebSocketStream<TcpStream>;
 /// What the agent dialed with.
 struct Dialed {
     socket: Socket,
+    path: String,
     boot: String,
     key: String,
 }
@@ -40,6 +41,8 @@ pub(super) struct Direct {
     orders: mpsc::Sender<ToAgent>,
     terminals: mpsc::Receiver<Dialed>,
     opened: u8,
+    /// How many of them are closed.
+    closed: u8,
 }
 
 impl Direct {
@@ -95,7 +98,7 @@ impl Direct {
         let (orders, received) = mpsc::channel(4);
         tokio::spawn(object(control.socket, received));
         orders.send(welcome).await.context("the agent is gone")?;
-        Ok(Self { process, _port: port, orders, terminals, opened: 0 })
+        Ok(Self { process, _port: port, orders, terminals, opened: 0, closed: 0 })
     }
 
     /// A new session.
@@ -104,8 +107,24 @@ impl Direct {
         let session = TerminalId::new(1, [self.opened; 10]);
         let order = OpenTerminal { session, columns: 80, rows: 24, fresh: true, directory: None };
         self.orders.send(ToAgent::OpenTerminal(order)).await.context("the agent is gone")?;
-        let dialed = tokio::time::timeout(PATIENCE, self.terminals.recv()).await.context("no terminal was dialed")?;
-        Terminal::on_agent(dialed.context("no origin")?.socket).await
+        let wanted = session.to_string();
+        loop {
+            let dialed = tokio::time::timeout(PATIENCE, self.terminals.recv()).await.context("nothing was dialed")?;
+            let dialed = dialed.context("no origin")?;
+            // A session whose terminal we dropped is dialed again, until it is closed.
+            if dialed.path.ends_with(&wanted) {
+                return Terminal::on_agent(dialed.socket).await;
+            }
+        }
+    }
+
+    /// Ends every session.
+    pub(super) async fn close(&mut self) -> Result<()> {
+        for number in std::mem::replace(&mut self.closed, self.opened) + 1..=self.opened {
+            let session = TerminalId::new(1, [number; 10]);
+            self.orders.send(ToAgent::CloseTerminal { session }).await.context("the agent is gone")?;
+        }
+        Ok(())
     }
 
     /// The agent's process.
@@ -135,7 +154,7 @@ async fn accept(listener: TcpListener, controls: mpsc::Sender<Dialed>, terminals
         };
         let socket = tokio_tungstenite::accept_hdr_async(stream, look).await?;
         let to = if path.ends_with("/control") { &controls } else { &terminals };
-        to.send(Dialed { socket, boot, key }).await?;
+        to.send(Dialed { socket, path, boot, key }).await?;
     }
 }
 

@@ -21,6 +21,12 @@ pub(crate) trait Shell {
     /// The next output, acknowledged on receipt.
     async fn output(&mut self) -> Result<Bytes>;
 
+    /// The length and the last two bytes of the next output, of which nobody wants more.
+    async fn skim(&mut self) -> Result<(usize, Bytes)> {
+        let output = self.output().await?;
+        Ok((output.len(), output.slice(output.len().saturating_sub(2)..)))
+    }
+
     /// Reads until the output holds this text, and gives what came after it.
     async fn until(&mut self, text: &str) -> Result<Vec<u8>> {
         let mut seen = Vec::new();
@@ -39,8 +45,7 @@ pub(crate) trait Shell {
     async fn prompt(&mut self) -> Result<()> {
         let mut end = Vec::new();
         loop {
-            let output = self.output().await?;
-            end.extend_from_slice(output.get(output.len().saturating_sub(2)..).unwrap_or_default());
+            end.extend_from_slice(&self.skim().await?.1);
             if end.ends_with(b"$ ") || end.ends_with(b"# ") {
                 return Ok(());
             }
@@ -73,7 +78,7 @@ pub(crate) trait Shell {
         let before = Instant::now();
         let measured = rest;
         while rest > 0 {
-            rest = rest.saturating_sub(self.output().await?.len());
+            rest = rest.saturating_sub(self.skim().await?.0);
         }
         Ok(super::per_second(measured, before.elapsed()))
     }
@@ -83,7 +88,7 @@ pub(crate) trait Shell {
         self.input("yes\r").await?;
         let mut rest = FLOOD;
         while rest > 0 {
-            rest = rest.saturating_sub(self.output().await?.len());
+            rest = rest.saturating_sub(self.skim().await?.0);
         }
         let before = Instant::now();
         self.input("\x03").await?;

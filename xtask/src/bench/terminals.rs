@@ -13,6 +13,7 @@ use super::machine::{median, session, until_state};
 use super::memory::{agents, is_of, resident};
 use super::report::Report;
 use super::shell::Shell;
+use super::sshx::Sshx;
 use super::terminal::Terminal;
 use super::{Sizes, pty};
 use crate::client::{Connection, Person};
@@ -22,6 +23,7 @@ use crate::stack::Stack;
 const MACHINE: &str = "terminals";
 /// Names of the columns beside SnapVM's.
 const AGENT: &str = "agent alone";
+const SSHX: &str = "sshx";
 const LOCAL_PTY: &str = "PTY alone";
 /// Between two sign-ins, of five a second.
 const BETWEEN_SIGN_INS: Duration = Duration::from_millis(200);
@@ -61,7 +63,18 @@ impl WholePath {
 pub(super) async fn run(stack: &Stack, sizes: &Sizes, report: &mut Report) -> Result<()> {
     let mut whole = WholePath::make(stack).await?;
     let mut direct = Direct::start(&stack.dir.join("direct")).await?;
-    let outcome = measure(stack, &mut whole, &mut direct, sizes, report).await;
+    // A peer that cannot be had is absent from the table, and takes nothing else with it.
+    let mut sshx = Sshx::start(&stack.dir.join("sshx"))
+        .await
+        .inspect_err(|error| progress::say(&format!("sshx cannot be had, and is not compared with: {error:#}")))
+        .ok();
+    let outcome = measure(stack, &mut whole, &mut direct, sshx.as_mut(), sizes, report).await;
+    if let Some(sshx) = sshx {
+        if sshx.lost > 0 {
+            progress::say(&format!("sshx left out {} bytes of output on the way, which count as come", sshx.lost));
+        }
+        sshx.stop().await?;
+    }
     direct.stop().await?;
     outcome
 }
@@ -70,22 +83,28 @@ async fn measure(
     stack: &Stack,
     whole: &mut WholePath,
     direct: &mut Direct,
+    mut sshx: Option<&mut Sshx>,
     sizes: &Sizes,
     report: &mut Report,
 ) -> Result<()> {
     // First, while nothing has grown yet.
     progress::say("memory of sessions");
     memory(whole, direct, sizes, report).await?;
+    direct.close().await?;
     progress::say("echo");
-    echo(whole, direct, sizes, report).await?;
+    echo(whole, direct, sshx.as_deref_mut(), sizes, report).await?;
+    direct.close().await?;
     progress::say("output");
-    output(whole, direct, sizes, report).await?;
+    output(whole, direct, sshx.as_deref_mut(), sizes, report).await?;
+    direct.close().await?;
     progress::say("Ctrl-C");
-    interrupt(whole, direct, sizes, report).await?;
+    interrupt(whole, direct, sshx, sizes, report).await?;
+    direct.close().await?;
     progress::say("reconnect");
     reconnect(whole, direct, sizes, report).await?;
     progress::say("echo beside sign-ins");
     sign_ins(stack, whole, sizes, report).await?;
+    direct.close().await?;
     progress::say("a stalled client");
     stalled(whole, direct, report).await
 }
@@ -97,7 +116,13 @@ async fn ready<S: Shell>(opening: impl Future<Output = Result<S>>) -> Result<S> 
     Ok(shell)
 }
 
-async fn echo(whole: &mut WholePath, direct: &mut Direct, sizes: &Sizes, report: &mut Report) -> Result<()> {
+async fn echo(
+    whole: &mut WholePath,
+    direct: &mut Direct,
+    sshx: Option<&mut Sshx>,
+    sizes: &Sizes,
+    report: &mut Report,
+) -> Result<()> {
     let keys = sizes.keys;
     let ours = ready(whole.open()).await?.echoes(keys).await?;
     let agent = ready(direct.open()).await?.echoes(keys).await?;
@@ -106,27 +131,56 @@ async fn echo(whole: &mut WholePath, direct: &mut Direct, sizes: &Sizes, report:
         let peers = [(AGENT, agent.quantile(quantile)), (LOCAL_PTY, alone.quantile(quantile))];
         report.compare(format!("echo {name}"), "ms", ours.quantile(quantile), Some(AGENT), &peers);
     }
+    if let Some(sshx) = sshx {
+        let theirs = ready(sshx.open()).await?.echoes(keys).await?;
+        for (name, quantile) in [("p50", 0.5), ("p99", 0.99)] {
+            let peers = [(SSHX, theirs.quantile(quantile))];
+            report.compare(format!("echo {name}, against sshx"), "ms", ours.quantile(quantile), Some(SSHX), &peers);
+        }
+    }
     Ok(())
 }
 
-async fn output(whole: &mut WholePath, direct: &mut Direct, sizes: &Sizes, report: &mut Report) -> Result<()> {
-    let (mut ours, mut agent, mut alone) = (Vec::new(), Vec::new(), Vec::new());
+async fn output(
+    whole: &mut WholePath,
+    direct: &mut Direct,
+    mut sshx: Option<&mut Sshx>,
+    sizes: &Sizes,
+    report: &mut Report,
+) -> Result<()> {
+    let (mut ours, mut agent, mut alone, mut theirs) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let bytes = sizes.bulk;
     for _ in 0..3 {
-        ours.push(ready(whole.open()).await?.bulk(bytes).await? / 1e6);
-        agent.push(ready(direct.open()).await?.bulk(bytes).await? / 1e6);
+        ours.push(ready(whole.open()).await?.bulk(bytes).await.context("the whole path")? / 1e6);
+        agent.push(ready(direct.open()).await?.bulk(bytes).await.context(AGENT)? / 1e6);
         alone.push(tokio::task::spawn_blocking(move || pty::bulk(bytes)).await?? / 1e6);
+        if let Some(sshx) = sshx.as_deref_mut() {
+            theirs.push(ready(sshx.open()).await?.bulk(bytes).await.context(SSHX)? / 1e6);
+        }
     }
-    let peers = [(AGENT, median(agent)), (LOCAL_PTY, median(alone))];
-    report.compare("output", "MB/s", median(ours), Some(AGENT), &peers);
+    let (ours, peers) = (median(ours), [(AGENT, median(agent)), (LOCAL_PTY, median(alone))]);
+    report.compare("output", "MB/s", ours, Some(AGENT), &peers);
+    if !theirs.is_empty() {
+        report.compare("output, against sshx", "MB/s", ours, Some(SSHX), &[(SSHX, median(theirs))]);
+    }
     Ok(())
 }
 
-async fn interrupt(whole: &mut WholePath, direct: &mut Direct, sizes: &Sizes, report: &mut Report) -> Result<()> {
+async fn interrupt(
+    whole: &mut WholePath,
+    direct: &mut Direct,
+    sshx: Option<&mut Sshx>,
+    sizes: &Sizes,
+    report: &mut Report,
+) -> Result<()> {
     let ours = interrupts(&mut ready(whole.open()).await?, sizes.floods).await?;
     let agent = interrupts(&mut ready(direct.open()).await?, sizes.floods).await?;
     let name = "Ctrl-C under a flood of output p50";
-    report.compare(name, "ms", ours.quantile(0.5), Some(AGENT), &[(AGENT, agent.quantile(0.5))]);
+    let mut peers = vec![(AGENT, agent.quantile(0.5))];
+    if let Some(sshx) = sshx {
+        peers.push((SSHX, interrupts(&mut ready(sshx.open()).await?, sizes.floods).await?.quantile(0.5)));
+    }
+    report.compare(name, "ms", ours.quantile(0.5), Some(AGENT), &peers);
     Ok(())
 }
 
