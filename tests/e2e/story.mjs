@@ -161,7 +161,7 @@ await script("story", async ({ person, step }) => {
     page = await ada.context.newPage();
     await page.goto(machinePage);
     await says(page, "Asleep");
-    await page.getByRole("button", { name: "Wake" }).click();
+    await page.getByRole("button", { name: "Wake", exact: true }).click();
     await live(page, 60_000);
     await untilState(page, "Running");
     await type(page, "clear; cat hello.txt; hi");
