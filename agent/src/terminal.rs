@@ -63,10 +63,16 @@ impl Terminals {
     }
 
     /// The sessions that the object says should exist. A shell of any other session belongs to nobody: it was closed
-    /// while nobody could say so here.
+    /// while nobody could say so here. A shell that has just ended is not among them either, and its session stays:
+    /// whoever was cut off with it comes back for the last output.
     pub fn reconcile(&self, agent: &Rc<Agent>, wanted: Vec<OpenTerminal>) {
         for session in self.all() {
-            if !wanted.iter().any(|open| open.session == session.id) {
+            if wanted.iter().any(|open| open.session == session.id) {
+                continue;
+            }
+            if session.has_just_ended() {
+                session.connect(agent);
+            } else {
                 self.close(session.id);
             }
         }

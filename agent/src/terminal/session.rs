@@ -33,6 +33,8 @@ use crate::reaper::{Child, Exit};
 
 /// Longest that a shell's end may take to be in the stream, once what held the terminal has been killed.
 const ENDING: Duration = Duration::from_secs(1);
+/// How long a session stays after its shell's end for clients that come back, however often the sockets go.
+const LOOKED_AT: Duration = Duration::from_mins(10);
 /// What is read at a shell's end at once, in bytes: more than a terminal holds.
 const REST_MAX: usize = 256 * 1024;
 /// Between HUP and KILL.
@@ -60,6 +62,7 @@ pub struct Session {
     forgotten: watch::Sender<bool>,
     link: RefCell<Option<Link>>,
     size: Cell<(u16, u16)>,
+    ended: Cell<Option<Instant>>,
 }
 
 /// The socket's task, and what it is told.
@@ -135,6 +138,7 @@ impl Session {
             progress: watch::Sender::new(()),
             forgotten: watch::Sender::new(false),
             link: RefCell::new(None),
+            ended: Cell::new(None),
         });
         if let Some(child) = child {
             let of = Rc::clone(&session);
@@ -158,6 +162,12 @@ impl Session {
     #[must_use]
     pub fn end(&self) -> Option<TerminalEnd> {
         self.stream.borrow().end()
+    }
+
+    /// Whether clients may still be on their way back for its last output.
+    #[must_use]
+    pub fn has_just_ended(&self) -> bool {
+        self.ended.get().is_some_and(|at| at.elapsed() < LOOKED_AT)
     }
 
     async fn read_output(self: Rc<Self>, agent: Rc<Agent>) {
@@ -205,6 +215,7 @@ impl Session {
             None => exit.wait_for(Option::is_some).await.ok().and_then(|end| *end).unwrap_or(TerminalEnd::Lost),
         };
         self.stream.borrow_mut().ended(end);
+        self.ended.set(Some(Instant::now()));
         self.tell();
         self.more_input.notify_one();
         self.delivered(LAST_OUTPUT).await;

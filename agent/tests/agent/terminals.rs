@@ -6,7 +6,7 @@ use snapvm_protocol::terminal::{ClientMode, Frame, RING_BYTES};
 use snapvm_protocol::tickets::Purpose;
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::support::origin::{Control, check_own_key, closed, fresh};
+use crate::support::origin::{Control, check_own_key, closed, fresh, welcome};
 use crate::support::terminal::{Got, Screen, Session, attach};
 use crate::support::{World, soon, terminal};
 
@@ -335,6 +335,33 @@ async fn a_shells_last_output_is_read_however_late_it_gets() {
     let wanted = [std::fs::read(&window).unwrap(), std::fs::read(&last).unwrap(), b"logout\n".to_vec()].concat();
     assert!(screen.bytes[starts..] == wanted, "{} of {} bytes came", screen.bytes.len() - starts, wanted.len());
     assert_eq!(ended(&mut control).await, TerminalEnd::Exit { code: 3 });
+}
+
+/// Found by the soak: the Worker dies when a shell has just ended. Its object does not ask for the session any more, and
+/// the client that was cut off had not got everything.
+#[tokio::test]
+async fn a_session_that_just_ended_stays_for_those_who_were_cut_off() {
+    let mut world = World::new().await;
+    let (mut control, mut session) = open(&mut world).await;
+    let mut screen = Screen::default();
+    session.join(1, ClientMode::Write, attach("tab", None)).await;
+    session.until(1, &mut screen, |screen| screen.text().contains('$')).await;
+    session.send(1, &Frame::Left).await;
+    session.join(2, ClientMode::Write, attach("other", None)).await;
+    session.input(2, 1, "exec sh -c 'seq 1 3000; exit 3'\n").await;
+    assert_eq!(ended(&mut control).await, TerminalEnd::Exit { code: 3 });
+    drop((control, session));
+    let mut control = world.origin.control().await;
+    control.hello().await;
+    control.welcome(welcome()).await;
+    let mut session = Session::new(world.origin.terminal().await);
+    session.join(1, ClientMode::Write, attach("tab", Some(&screen))).await;
+    session.until(1, &mut screen, |screen| screen.end.is_some()).await;
+    assert!(screen.gone.is_empty() && screen.text().ends_with("\n3000\r\n"), "{}", screen.text());
+    assert_eq!(screen.end, Some(TerminalEnd::Exit { code: 3 }));
+    // Closed by order, it is no more.
+    control.send(&ToAgent::CloseTerminal { session: terminal(1) }).await;
+    assert_eq!(session.closed().await, 1000);
 }
 
 #[tokio::test]
