@@ -17,6 +17,9 @@ use crate::client::Person;
 /// Longest silence of a terminal that has something to say.
 const PATIENCE: Duration = Duration::from_mins(1);
 
+/// A screen full of text is longer, with what scrolled out of it.
+const LEAST_SCREEN: usize = 1000;
+
 /// A terminal, attached.
 pub(crate) struct Terminal {
     socket: WebSocketStream<TcpStream>,
@@ -101,7 +104,10 @@ impl Terminal {
     /// A snapshot, and the output up to what was live.
     async fn paint(&mut self) -> Result<()> {
         let ready = self.attach(Follow::Screen).await?;
-        let mut rest = ready.snapshot.map_or(0, |head| head.bytes as usize);
+        let mut rest = ready.snapshot.context("no snapshot, where older output is gone")?.bytes as usize;
+        if rest < LEAST_SCREEN {
+            bail!("a snapshot of {rest} bytes is none of a full screen");
+        }
         let mut offset = ready.offset;
         while rest > 0 || offset < ready.live {
             let message = self.message().await?;
