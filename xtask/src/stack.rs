@@ -65,6 +65,8 @@ pub struct Stack {
     pub secrets: Secrets,
     /// The Worker and its objects; absent in a stack that is only a database.
     pub workerd: Option<Component>,
+    /// The second Worker, which hashes passwords.
+    pub passwords: Option<Component>,
     /// The runtime of machines, if the stack has one.
     pub spritehost: Option<Spritehost>,
     /// The pooler before the database.
@@ -112,6 +114,7 @@ impl Stack {
     pub fn components(&self) -> impl Iterator<Item = &Component> {
         self.workerd
             .iter()
+            .chain(&self.passwords)
             .chain(self.spritehost.iter().map(|spritehost| &spritehost.process))
             .chain([&self.pgbouncer, &self.postgres])
     }

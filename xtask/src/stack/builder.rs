@@ -177,6 +177,12 @@ impl StackBuilder {
         } else {
             None
         };
+        let passwords = match &self.passwords {
+            Some(bundle) if self.worker => {
+                Some(worker::prepare_passwords(&dir, bundle, ports.passwords.number, &secrets.password_pepper)?)
+            }
+            _ => None,
+        };
         let workerd =
             self.worker_component(&dir, &ports, &secrets, spritehost.as_ref().map(|host| host.url.clone()))?;
         let stack = Stack {
@@ -185,6 +191,7 @@ impl StackBuilder {
             database: database_urls(&postgres_options, &ports, &secrets),
             secrets,
             workerd,
+            passwords,
             spritehost,
             pgbouncer,
             postgres,
@@ -193,7 +200,8 @@ impl StackBuilder {
             _ports: ports.into_all(),
             _folder: folder,
         };
-        self.run(&stack).await?;
+        // Boxed: it would make the future of whoever starts a stack large.
+        Box::pin(self.run(&stack)).await?;
         Ok(stack)
     }
 
@@ -210,7 +218,7 @@ impl StackBuilder {
         worker::prepare(&WorkerOptions {
             folder: dir,
             main: &self.main,
-            passwords: self.passwords.as_ref(),
+            passwords_port: self.passwords.as_ref().map(|_| ports.passwords.number),
             assets: &self.assets,
             port: ports.worker_number,
             cron_port: ports.cron.number,
@@ -238,7 +246,13 @@ impl StackBuilder {
                 None => Ok(()),
             }
         };
-        tokio::try_join!(database, runtime)?;
+        let passwords = async {
+            match &stack.passwords {
+                Some(passwords) => passwords.start().await,
+                None => Ok(()),
+            }
+        };
+        tokio::try_join!(database, runtime, passwords)?;
         match &stack.workerd {
             Some(workerd) => workerd.start().await,
             None => Ok(()),
@@ -254,6 +268,7 @@ struct Ports {
     postgres: ReservedPort,
     pgbouncer: ReservedPort,
     spritehost: ReservedPort,
+    passwords: ReservedPort,
 }
 
 impl Ports {
@@ -272,11 +287,12 @@ impl Ports {
             postgres: ports::reserve()?,
             pgbouncer: ports::reserve()?,
             spritehost: ports::reserve()?,
+            passwords: ports::reserve()?,
         })
     }
 
     fn into_all(self) -> Vec<ReservedPort> {
-        let mut all = vec![self.cron, self.postgres, self.pgbouncer, self.spritehost];
+        let mut all = vec![self.cron, self.postgres, self.pgbouncer, self.spritehost, self.passwords];
         all.extend(self.worker);
         all
     }

@@ -1,7 +1,7 @@
 //! The text of workerd's configuration. Pure: paths, ports and bindings come in, text goes out.
 //!
 //! ```text
-//!  :port ──► main ──► passwords        (another Worker)
+//!  :port ──► main ──► passwords        (another workerd: all Workers of one share a thread, and hashing holds it)
 //!              │ ───► assets ──► disk  (a small Worker before a folder)
 //!              │ ───► postgres         (TCP to PgBouncer, as Hyperdrive)
 //!  :cron ──► cron ──► main.scheduled()
@@ -22,12 +22,13 @@ pub(crate) struct Modules {
     pub(crate) wasm: bool,
 }
 
-/// The second Worker, and what it is given.
+/// The second Worker, in a workerd of its own, and what it is given.
 #[derive(Debug)]
-pub(crate) struct Passwords<'a> {
+pub(crate) struct PasswordsConfig<'a> {
     pub(crate) modules: Modules,
     pub(crate) wrangler: &'a Wrangler,
     pub(crate) variables: &'a BTreeMap<String, String>,
+    pub(crate) port: u16,
 }
 
 /// Everything that workerd has to know.
@@ -36,7 +37,8 @@ pub(crate) struct WorkerdConfig<'a> {
     pub(crate) wrangler: &'a Wrangler,
     /// Variables and secrets; they win over the file's.
     pub(crate) variables: &'a BTreeMap<String, String>,
-    pub(crate) passwords: Option<Passwords<'a>>,
+    /// The port of the Worker that hashes, if there is one.
+    pub(crate) passwords_port: Option<u16>,
     pub(crate) assets: &'a Path,
     pub(crate) objects: &'a Path,
     pub(crate) port: u16,
@@ -127,7 +129,7 @@ fn bindings(config: &WorkerdConfig<'_>) -> Vec<String> {
             text(&password)
         ));
     }
-    if config.passwords.is_some() {
+    if config.passwords_port.is_some() {
         for service in &config.wrangler.services {
             bindings.push(format!("(name = {}, service = \"passwords\")", text(&service.binding)));
         }
@@ -164,13 +166,11 @@ pub(crate) fn render(config: &WorkerdConfig<'_>) -> String {
         "(name = \"internet\", network = (allow = [\"public\", \"private\"], tlsOptions = (trustBrowserCas = true)))"
             .to_owned(),
     ];
-    if config.passwords.is_some() {
-        services.push("(name = \"passwords\", worker = .passwords)".to_owned());
+    if let Some(port) = config.passwords_port {
+        services.push(format!("(name = \"passwords\", external = (address = \"127.0.0.1:{port}\", http = ()))"));
     }
     let mut file = format!(
-        "# Written by xtask at every start; it holds secrets.\n\
-         using Workerd = import \"/workerd/workerd.capnp\";\n\n\
-         const config :Workerd.Config = (\n  services = {services},\n  sockets = [\n    \
+        "{HEAD}const config :Workerd.Config = (\n  services = {services},\n  sockets = [\n    \
          (name = \"http\", address = \"127.0.0.1:{port}\", http = (), service = \"main\"),\n    \
          (name = \"cron\", address = \"127.0.0.1:{cron_port}\", http = (), service = \"cron\")\n  ]\n);\n\n",
         services = list(&services),
@@ -189,20 +189,31 @@ pub(crate) fn render(config: &WorkerdConfig<'_>) -> String {
         list(&namespaces(config.wrangler)),
         list(&bindings(config)),
     );
-    if let Some(passwords) = &config.passwords {
-        let _ = write!(
-            file,
-            "const passwords :Workerd.Worker = (\n  modules = {},\n  compatibilityDate = {},\n  \
-             compatibilityFlags = {},\n  bindings = {}\n);\n\n",
-            list(&modules(&passwords.modules)),
-            text(&passwords.wrangler.compatibility_date),
-            flags(passwords.wrangler),
-            list(&variables(passwords.wrangler, passwords.variables)),
-        );
-    }
     file.push_str(SMALL_WORKERS);
     file
 }
+
+/// The configuration of the workerd that hashes.
+pub(crate) fn render_passwords(config: &PasswordsConfig<'_>) -> String {
+    format!(
+        "{HEAD}const config :Workerd.Config = (\n  services = [(name = \"passwords\", worker = .passwords)],\n  sockets = \
+         [(name = \"http\", address = \"127.0.0.1:{}\", http = (), service = \"passwords\")]\n);\n\n\
+         const passwords :Workerd.Worker = (\n  modules = {},\n  compatibilityDate = {},\n  \
+         compatibilityFlags = {},\n  bindings = {}\n);\n",
+        config.port,
+        list(&modules(&config.modules)),
+        text(&config.wrangler.compatibility_date),
+        flags(config.wrangler),
+        list(&variables(config.wrangler, config.variables)),
+    )
+}
+
+/// What every configuration begins with.
+const HEAD: &str = "\
+# Written by xtask at every start; it holds secrets.
+using Workerd = import \"/workerd/workerd.capnp\";
+
+";
 
 /// The two Workers that stand in for parts of the platform; their code lies beside the configuration.
 const SMALL_WORKERS: &str = "\
@@ -229,7 +240,7 @@ mod tests {
             modules: Modules { folder: "main", wasm: true },
             wrangler,
             variables,
-            passwords: None,
+            passwords_port: None,
             assets: Path::new("/a"),
             objects: Path::new("/o"),
             port: 1,

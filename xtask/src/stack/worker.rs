@@ -1,4 +1,4 @@
-//! The Worker in workerd: its configuration from `wrangler.toml`, the built bundles, and this stack's variables.
+//! The Workers in workerd, the one that hashes passwords in a process of its own: their configuration from `wrangler.toml`, the built bundles, and this stack's variables.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use anyhow::{Result, bail};
 use nix::sys::signal::Signal;
 
 use super::component::{Component, ComponentSpec, Ready};
-use super::config::{self, Modules, Passwords, WorkerdConfig};
+use super::config::{self, Modules, PasswordsConfig, WorkerdConfig};
 use super::pgbouncer::write_private;
 use super::postgres::DATABASE;
 use super::secrets::Secrets;
@@ -54,7 +54,8 @@ pub(crate) struct WorkerOptions<'a> {
     /// Where the configuration goes, and the objects' data.
     pub(crate) folder: &'a Path,
     pub(crate) main: &'a Bundle,
-    pub(crate) passwords: Option<&'a Bundle>,
+    /// The port of the Worker that hashes, where there is one.
+    pub(crate) passwords_port: Option<u16>,
     /// The folder of static assets.
     pub(crate) assets: &'a Path,
     pub(crate) port: u16,
@@ -76,20 +77,11 @@ pub(crate) fn prepare(options: &WorkerOptions<'_>) -> Result<Component> {
     std::fs::create_dir_all(options.assets)?;
 
     let wrangler = Wrangler::read(&options.main.wrangler)?;
-    let passwords_wrangler = match options.passwords {
-        Some(bundle) => Some((bundle.copy(&folder, "passwords")?, Wrangler::read(&bundle.wrangler)?)),
-        None => None,
-    };
-    let pepper = BTreeMap::from([("PASSWORD_PEPPER".to_owned(), options.secrets.password_pepper.clone())]);
     let text = config::render(&WorkerdConfig {
         modules: options.main.copy(&folder, "main")?,
         wrangler: &wrangler,
         variables: &variables(options)?,
-        passwords: passwords_wrangler.as_ref().map(|(modules, wrangler)| Passwords {
-            modules: modules.clone(),
-            wrangler,
-            variables: &pepper,
-        }),
+        passwords_port: options.passwords_port,
         assets: options.assets,
         objects: &objects,
         port: options.port,
@@ -103,24 +95,43 @@ pub(crate) fn prepare(options: &WorkerOptions<'_>) -> Result<Component> {
     std::fs::write(folder.join("assets.js"), include_str!("assets.js"))?;
     std::fs::write(folder.join("cron.js"), include_str!("cron.js"))?;
 
-    Ok(Component::new(ComponentSpec {
+    Ok(component("workerd", &file, options.folder.join("workerd.log"), options.port))
+}
+
+/// The same for the Worker that hashes.
+pub(crate) fn prepare_passwords(folder: &Path, bundle: &Bundle, port: u16, pepper: &str) -> Result<Component> {
+    let configured = folder.join("workerd-passwords");
+    std::fs::create_dir_all(&configured)?;
+    let text = config::render_passwords(&PasswordsConfig {
+        modules: bundle.copy(&configured, "passwords")?,
+        wrangler: &Wrangler::read(&bundle.wrangler)?,
+        variables: &BTreeMap::from([("PASSWORD_PEPPER".to_owned(), pepper.to_owned())]),
+        port,
+    });
+    let file = configured.join("config.capnp");
+    write_private(&file, &text)?;
+    Ok(component("the passwords' workerd", &file, folder.join("workerd-passwords.log"), port))
+}
+
+fn component(name: &str, configuration: &Path, log: PathBuf, port: u16) -> Component {
+    Component::new(ComponentSpec {
         process: ProcessSpec {
-            name: "workerd".into(),
+            name: name.into(),
             program: crate::paths::node_module("@cloudflare/workerd-linux-64/bin/workerd"),
             // Experimental: handlers of another Worker can be called (cron.js), and objects' files on a local disk.
-            arguments: vec!["serve".into(), "--experimental".into(), file.display().to_string()],
+            arguments: vec!["serve".into(), "--experimental".into(), configuration.display().to_string()],
             environment: Vec::new(),
-            log: options.folder.join("workerd.log"),
+            log,
             signal_at_parent_death: Signal::SIGKILL,
             refuses_root: false,
         },
-        ready: Ready::Accepts(options.port),
+        ready: Ready::Accepts(port),
         start_patience: Duration::from_mins(1),
         stop_signal: Signal::SIGTERM,
         stop_patience: Duration::from_secs(5),
         stop_on_drop: false,
         transient_failure: None,
-    }))
+    })
 }
 
 /// Scheduled work has a role of its own in the database, and so a binding of its own.
