@@ -2,7 +2,7 @@
 
 use super::*;
 use proptest::prelude::*;
-use snapvm_protocol::terminal::{Follow, WINDOW_BYTES, split_client};
+use snapvm_protocol::terminal::{Follow, OUTPUT_MAX, Ready, WINDOW_BYTES, split_client};
 
 fn stream() -> Stream {
     Stream::new(TerminalId::new(1, [1; 10]), 77, 80, 24)
