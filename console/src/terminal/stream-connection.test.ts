@@ -222,11 +222,11 @@ describe("the kept screen", () => {
   it("tells where the lost shell was", () => {
     const { last, stream, status } = setUp({ wake: true });
     last().onopen?.();
-    last().keptScreen("$", { offset: 5, directory: "/root/work" });
+    last().keptScreen("$", { offset: 5, directory: "/home/sprite/work" });
     last().notice({ is: "waking" });
     last().end({ by: "lost" });
     expect(status()).toEqual({ is: "ended", end: { by: "lost" } });
-    expect(stream.directory).toBe("/root/work");
+    expect(stream.directory).toBe("/home/sprite/work");
   });
 });
 
