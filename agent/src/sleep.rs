@@ -1,4 +1,4 @@
-//! Ordered sleep, and waking from it.
+//! Ordered sleep, and waking from it; and the sync that comes before a checkpoint as it does before a sleep.
 //!
 //! ```text
 //! Sleep ─▶ stop services (for a stop: all, and shells, and commands) ─▶ hand over the last output ─▶ sync ─▶ SleepReady
@@ -53,16 +53,31 @@ pub fn prepare(agent: &Rc<Agent>, sleep: u64, kind: SleepKind, clear_tasks: bool
             preparing.terminals.end_all().await;
         }
         preparing.terminals.flush().await;
-        let synced = tokio::task::spawn_blocking(rustix::fs::sync).await;
-        if synced.is_err() {
-            note!("the file system could not be synced");
-        }
+        write_out().await;
         preparing.link.send(ToObject::SleepReady { sleep });
     });
     let before = agent.phase.replace(Phase::Preparing { sleep, clear_tasks, work });
     if let Phase::Preparing { work, .. } = before {
         work.abort();
     }
+}
+
+/// Says so once everything is on the disk. Nothing stops for it.
+pub fn sync(agent: &Rc<Agent>, sync: u64) {
+    let agent = Rc::clone(agent);
+    tokio::task::spawn_local(async move {
+        if write_out().await {
+            agent.link.send(ToObject::Synced { sync });
+        }
+    });
+}
+
+async fn write_out() -> bool {
+    let synced = tokio::task::spawn_blocking(rustix::fs::sync).await.is_ok();
+    if !synced {
+        note!("the file system could not be synced");
+    }
+    synced
 }
 
 /// Sleeps, if this is the sleep that was prepared.

@@ -23,9 +23,13 @@
 //!         object ◀─SleepReady─ agent
 //!         object ─SleepGo─▶ agent: close sockets with 4410, drop the task, refuse ingress     (or ─SleepCancel─▶)
 //!
+//! sync:   object ─Sync─▶ agent: write everything out to the disk ─Synced─▶ object, which then has a checkpoint made
+//!
 //! upgrade: object ─(delivers the binary at NEXT_BINARY_PATH)─Upgrade─▶ agent: verify, hand over, exec in place
 //!          object ◀─Hello─ the same boot with the new digest            (or ◀─UpgradeRefused─ the old agent goes on)
 //! ```
+//!
+//! Changes are additive: a message of a type that the other side does not know is ignored, and a new field has a default.
 
 use serde::{Deserialize, Serialize};
 
@@ -133,6 +137,8 @@ pub enum TerminalEnd {
     },
     /// It went with the machine's memory.
     Lost,
+    /// The machine went back to an earlier checkpoint.
+    Restored,
 }
 
 /// From the agent.
@@ -204,6 +210,14 @@ pub enum ToObject {
         /// Whether it was only the wrong moment.
         again: bool,
     },
+    /// What was written to files before [`ToAgent::Sync`] is on the disk.
+    Synced {
+        /// The request it answers.
+        sync: u64,
+    },
+    /// Something that a newer agent says.
+    #[serde(other)]
+    Unknown,
 }
 
 /// Which sleep is ordered.
@@ -293,6 +307,14 @@ pub enum ToAgent {
         /// SHA-256 of its binary, hex.
         digest: String,
     },
+    /// Write everything out to the disk: a checkpoint is about to be made.
+    Sync {
+        /// Names the request in the answer.
+        sync: u64,
+    },
+    /// Something that a newer platform says.
+    #[serde(other)]
+    Unknown,
 }
 
 /// A session whose shell should exist.
@@ -359,6 +381,8 @@ mod tests {
         assert_eq!(text, r#"{"type":"sleep_go","sleep":7}"#);
         assert_eq!(decode::<ToAgent>(&text), Ok(ToAgent::SleepGo { sleep: 7 }));
         assert_eq!(decode::<ToAgent>("{}"), Err(InvalidMessage::Malformed));
+        assert_eq!(decode::<ToAgent>(r#"{"type":"of_next_year","with":[1]}"#), Ok(ToAgent::Unknown));
+        assert_eq!(decode::<ToObject>(r#"{"type":"of_next_year","with":[1]}"#), Ok(ToObject::Unknown));
         assert_eq!(decode::<ToObject>(&" ".repeat(MESSAGE_MAX + 1)), Err(InvalidMessage::TooLong));
     }
 

@@ -9,7 +9,7 @@ use snapvm_durable::terminal_session::command::Command as TerminalCommand;
 use snapvm_durable::terminal_session::outside::{Access, Outside as TerminalOutside, Visitor};
 use snapvm_protocol::agent::{BINARY_PATH, NEXT_BINARY_PATH, SERVICE_NAME, environment};
 use snapvm_protocol::hosts::AGENT_PORT;
-use snapvm_protocol::ids::{MachineId, TerminalId, sprite_name};
+use snapvm_protocol::ids::{MachineId, TerminalId};
 use snapvm_protocol::lifecycle::MachineState;
 use snapvm_protocol::services::ServiceStatus;
 use snapvm_protocol::sprites::{CreateSprite, PutService, Sprite, SpriteConfig, UrlAuth, UrlSettings};
@@ -73,7 +73,7 @@ impl World {
     fn create_request(&self, record: &Record) -> CreateSprite {
         let size = self.config.offer.sizes.iter().find(|size| size.id == record.size);
         CreateSprite {
-            name: sprite_name(record.machine, record.generation),
+            name: record.sprite_name(),
             url_settings: Some(UrlSettings { auth: UrlAuth::Sprite }),
             labels: labels(record),
             config: Some(SpriteConfig {
@@ -205,7 +205,7 @@ impl Outside for World {
             history.map(|history| history.kind.to_owned()).into(),
             history.map(|history| history.detail.clone()).into(),
             history.and_then(|history| history.actor.clone()).into(),
-            record.sprite_id.as_ref().map(|_| sprite_name(record.machine, record.generation)).into(),
+            record.sprite_id.as_ref().map(|_| record.sprite_name()).into(),
             record.sprite_id.clone().into(),
             record.sprite_url.clone().into(),
         ];
@@ -229,7 +229,7 @@ impl Outside for World {
     }
 
     async fn sprite(&self, record: &Record) -> Result<Sprite, Failure> {
-        let name = sprite_name(record.machine, record.generation);
+        let name = record.sprite_name();
         let sprite = self.sprites.get(&name).await?.ok_or(Failure::NoSprite)?;
         self.sprites.checked(sprite, record.sprite_id.as_deref())
     }
@@ -255,7 +255,7 @@ impl Outside for World {
     }
 
     async fn restart_agent(&self, record: &Record) -> Result<(), Failure> {
-        let name = sprite_name(record.machine, record.generation);
+        let name = record.sprite_name();
         self.sprites.start_service(&name, SERVICE_NAME).await
     }
 
@@ -278,13 +278,13 @@ impl Outside for World {
         self.deliver_agent(record).await?;
         // A running program's file is never written, only its name is given to another one.
         self.settle_agent(record).await?;
-        let name = sprite_name(record.machine, record.generation);
+        let name = record.sprite_name();
         self.sprites.stop_service(&name, SERVICE_NAME).await?;
         self.sprites.put_service(&name, SERVICE_NAME, &self.agent_service(record)).await
     }
 
     async fn delete_sprite(&self, record: &Record) -> Result<(), Failure> {
-        self.sprites.delete(&sprite_name(record.machine, record.generation)).await
+        self.sprites.delete(&record.sprite_name()).await
     }
 
     async fn tell_terminal(&self, session: TerminalId, command: &TerminalCommand) -> Result<(), Failure> {

@@ -37,6 +37,8 @@ pub(super) async fn take(agent: &Rc<Agent>, message: ToAgent, woke: WokeBy) -> b
         ToAgent::SleepGo { sleep } => return sleep::go(agent, sleep).await,
         ToAgent::SleepCancel { sleep } => sleep::cancel(agent, Some(sleep)),
         ToAgent::Upgrade { digest } => handover::order(agent, digest),
+        ToAgent::Sync { sync } => sleep::sync(agent, sync),
+        ToAgent::Unknown => {}
     }
     false
 }

@@ -1262,6 +1262,9 @@ export interface components {
         } | {
             /** @constant */
             by: "lost";
+        } | {
+            /** @constant */
+            by: "restored";
         };
         /**
          * @description Whether a terminal can still be used. One that has ended is listed for a day.

@@ -208,6 +208,8 @@ function readEnd(json: Json): TerminalEnd {
       return { by: "signal", signal: integer(json.signal) };
     case "lost":
       return { by: "lost" };
+    case "restored":
+      return { by: "restored" };
     default:
       throw malformed();
   }

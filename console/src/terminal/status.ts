@@ -62,6 +62,8 @@ export function describeEnd(end: TerminalEnd): string {
       return `The shell was ended by signal ${describeSignal(end.signal)}.`;
     case "lost":
       return "The machine slept without keeping its memory, so this shell is gone. Files are still there.";
+    case "restored":
+      return "The machine was restored to an earlier checkpoint, and this shell ended with it.";
   }
 }
 

@@ -159,6 +159,7 @@ impl<O: Outside> Gateway<O> {
                 self.end_terminal(session);
                 return Ok(());
             }
+            ToObject::Synced { .. } | ToObject::Unknown => return Ok(()),
         };
         let _ = self.apply(event).await;
         Ok(())

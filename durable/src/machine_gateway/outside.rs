@@ -2,7 +2,7 @@
 //! randomness. Implemented by the Worker; every call has a timeout there.
 
 use serde::{Deserialize, Serialize};
-use snapvm_protocol::ids::{MachineId, TerminalId};
+use snapvm_protocol::ids::{MachineId, TerminalId, sprite_name};
 use snapvm_protocol::lifecycle::MachineState;
 use snapvm_protocol::services::{ServiceDefinition, ServiceStatus};
 use snapvm_protocol::sprites::Sprite;
@@ -26,12 +26,15 @@ pub struct Record {
     pub size: String,
     /// Where it runs.
     pub region: String,
-    /// Grows when its sprite is made again.
+    /// Grows when its sprite goes back to a checkpoint, or is made again.
     pub generation: u32,
     /// Grows when access changes.
     pub epoch: u64,
     /// Seconds of nothing after which it hibernates.
     pub idle_seconds: u64,
+    /// The sprite's name, once it has one: it keeps the name of the generation that it was made in.
+    #[serde(default)]
+    pub sprite_name: Option<String>,
     /// The sprite's id, once it has one.
     pub sprite_id: Option<String>,
     /// The sprite's URL, once it has one.
@@ -43,6 +46,14 @@ pub struct Record {
     pub holds: Vec<u64>,
     /// Its open terminals.
     pub terminals: Vec<TerminalId>,
+}
+
+impl Record {
+    /// The sprite's name: the recorded one, or the one that it will be made under.
+    #[must_use]
+    pub fn sprite_name(&self) -> String {
+        self.sprite_name.clone().unwrap_or_else(|| sprite_name(self.machine, self.generation))
+    }
 }
 
 /// Why something outside failed.

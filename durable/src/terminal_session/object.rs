@@ -117,7 +117,8 @@ impl<O: Outside> Session<O> {
                 self.0.memory.put("ended", &Ended { end, at_ms: self.0.outside.now_ms() })?;
                 self.set_alarm(ENDED_MS).await;
                 // The agent has usually said so itself, after the last output.
-                if !self.0.end_told.replace(true) && (self.agent().is_none() || end == TerminalEnd::Lost) {
+                let is_word_of_ours = matches!(end, TerminalEnd::Lost | TerminalEnd::Restored);
+                if !self.0.end_told.replace(true) && (self.agent().is_none() || is_word_of_ours) {
                     self.broadcast(&Frame::End(end));
                 }
             }
