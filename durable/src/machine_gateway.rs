@@ -10,6 +10,7 @@
 //! * What counts is in SQLite before anybody hears of it; memory is a cache.
 //! * No borrow of the cache lives across an await.
 
+pub mod cause;
 pub mod command;
 mod control;
 mod effects;
@@ -17,6 +18,7 @@ pub mod idle;
 pub mod object;
 pub mod outside;
 mod reports;
+mod saving;
 pub mod state;
 mod terminals;
 mod transitions;

@@ -3,10 +3,11 @@
 #![expect(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
 
 use proptest::prelude::*;
+use snapvm_durable::machine_gateway::cause::By;
 use snapvm_durable::machine_gateway::idle::GRACE_MS;
 use snapvm_durable::machine_gateway::state::{ActivityKind, Effect, Event, Machine};
 use snapvm_protocol::agent::ToAgent;
-use snapvm_protocol::lifecycle::MachineState as State;
+use snapvm_protocol::lifecycle::{Cause, MachineState as State};
 
 const IDLE_SECONDS: u64 = 900;
 const IDLE_MS: u64 = IDLE_SECONDS * 1000;
@@ -31,8 +32,16 @@ fn activity() -> Event {
     Event::Activity { kind: ActivityKind::Terminal }
 }
 
-fn ada() -> String {
-    "ada".into()
+fn ada() -> By {
+    By::account(Cause::Hand, "ada")
+}
+
+fn idle() -> By {
+    By::nobody(Cause::Idle)
+}
+
+fn visit() -> By {
+    By::request("bob", 3000)
 }
 
 /// Follows the machine's alarms, and nothing else, until it is told to sleep: when that is.
@@ -58,10 +67,10 @@ fn event() -> impl Strategy<Value = Event> {
         1 => names.prop_map(|names| Event::Tasks { names }),
         1 => Just(Event::Hello),
         1 => Just(Event::Lost),
-        1 => Just(Event::Wanted),
+        1 => Just(Event::Wanted { by: visit() }),
         1 => (1_u64..4).prop_map(|sleep| Event::SleepReady { sleep }),
-        1 => Just(Event::Hibernate { actor: None }),
-        1 => Just(Event::Start { actor: Some(ada()) }),
+        1 => Just(Event::Hibernate { by: idle() }),
+        1 => Just(Event::Start { by: ada() }),
         1 => (300_u64..2000).prop_map(|idle_seconds| Event::Settings { idle_seconds }),
         1 => Just(Event::SaveFailed),
         1 => Just(Event::Saved),
@@ -139,13 +148,13 @@ fn a_task_has_no_known_end_and_starts_the_clock_anew_when_it_ends() {
 #[test]
 fn a_persons_hibernate_overrides_a_hold_says_so_and_leaves_it() {
     let mut machine = held(START + HOUR);
-    let effects = machine.on(Event::Hibernate { actor: Some(ada()) }, START + 1).unwrap();
+    let effects = machine.on(Event::Hibernate { by: ada() }, START + 1).unwrap();
     assert_eq!(machine.state, State::Hibernating);
     assert_eq!(machine.reason, "Hibernating, by hand, although a hold was to keep it awake.");
     let Some(Effect::Save(Some(history))) = effects.first() else { panic!("{effects:?}") };
-    assert_eq!((history.detail.as_str(), history.actor.as_deref()), (machine.reason.as_str(), Some("ada")));
+    assert_eq!((history.detail.as_str(), &history.by), (machine.reason.as_str(), &ada()));
     // Woken before its end, it is held again.
-    machine.on(Event::Wanted, START + 2).unwrap();
+    machine.on(Event::Wanted { by: visit() }, START + 2).unwrap();
     machine.on(Event::Hello, START + 3).unwrap();
     machine.on(Event::Idle { seconds: 10 * IDLE_SECONDS }, START + HOUR - 1).unwrap();
     assert_eq!(machine.state, State::Running);
@@ -155,7 +164,7 @@ fn a_persons_hibernate_overrides_a_hold_says_so_and_leaves_it() {
 fn a_stop_ends_holds_and_none_begins_under_it() {
     let mut machine = held(START + HOUR);
     machine.on(Event::Holds { until_ms: vec![START + HOUR, START + 2 * HOUR] }, START).unwrap();
-    machine.on(Event::Stop { actor: ada() }, START + 1).unwrap();
+    machine.on(Event::Stop { by: ada() }, START + 1).unwrap();
     assert_eq!(machine.reason, "Stopping, although 2 holds were to keep it awake.");
     machine.on(Event::Holds { until_ms: vec![START + HOUR] }, START + 2).unwrap();
     assert_eq!(machine.live_holds(START + 2), 0);
@@ -172,9 +181,9 @@ fn a_hold_wakes_nothing() {
 
 #[test]
 fn a_hold_calls_off_an_idle_sleep_and_no_other() {
-    for (actor, expected) in [(None, State::Running), (Some(ada()), State::Hibernating)] {
+    for (by, expected) in [(idle(), State::Running), (ada(), State::Hibernating)] {
         let mut machine = running();
-        machine.on(Event::Hibernate { actor }, START + IDLE_MS).unwrap();
+        machine.on(Event::Hibernate { by }, START + IDLE_MS).unwrap();
         machine.on(Event::Holds { until_ms: vec![START + HOUR] }, START + IDLE_MS + 1).unwrap();
         machine.on(Event::SleepReady { sleep: 1 }, START + IDLE_MS + 2).unwrap();
         assert_eq!(machine.state, expected);
@@ -186,7 +195,7 @@ fn the_end_of_the_last_hold_is_written_down() {
     let mut machine = held(START + HOUR);
     let effects = machine.on(Event::Alarm, START + HOUR).unwrap();
     let Some(Effect::Save(Some(history))) = effects.first() else { panic!("{effects:?}") };
-    assert_eq!((history.kind, machine.holds.len()), ("holds_over", 0));
+    assert_eq!((&*history.kind, machine.holds.len()), ("holds_over", 0));
 }
 
 /// What an object wrote to its SQLite before there were holds.

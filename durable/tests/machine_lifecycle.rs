@@ -3,14 +3,27 @@
 #![expect(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
 
 use proptest::prelude::*;
+use snapvm_durable::machine_gateway::cause::By;
 use snapvm_durable::machine_gateway::state::{ActivityKind, Effect, Event, Machine, TRIES_MAX, Work};
 use snapvm_durable::machine_gateway::upgrade::TELLS_MAX;
 use snapvm_protocol::agent::{SleepKind, ToAgent};
-use snapvm_protocol::lifecycle::MachineState as State;
+use snapvm_protocol::lifecycle::{Cause, MachineState as State};
 use snapvm_protocol::sprites::SpriteStatus;
 
 fn machine(state: State) -> Machine {
     Machine::from_record(state, 900, state != State::Creating, vec![30, 60, 120])
+}
+
+fn ada() -> By {
+    By::account(Cause::Hand, "ada")
+}
+
+fn idle() -> By {
+    By::nobody(Cause::Idle)
+}
+
+fn visit() -> By {
+    By::request("bob", 3000)
 }
 
 fn running() -> Machine {
@@ -30,14 +43,14 @@ fn event() -> impl Strategy<Value = Event> {
         Just(Some(SpriteStatus::Warm)),
         Just(Some(SpriteStatus::Running)),
     ];
-    let actor = || prop_oneof![Just(None), Just(Some("ada".to_owned()))];
+    let by = || prop_oneof![Just(idle()), Just(ada())];
     prop_oneof![
         1 => Just(Event::Provision),
-        1 => actor().prop_map(|actor| Event::Start { actor }),
-        3 => Just(Event::Wanted),
-        2 => Just(Event::Called),
-        1 => actor().prop_map(|actor| Event::Hibernate { actor }),
-        1 => Just(Event::Stop { actor: "ada".into() }),
+        1 => by().prop_map(|by| Event::Start { by }),
+        3 => Just(Event::Wanted { by: visit() }),
+        2 => Just(Event::Called { by: visit() }),
+        1 => by().prop_map(|by| Event::Hibernate { by }),
+        1 => Just(Event::Stop { by: ada() }),
         3 => Just(Event::Hello),
         3 => agent(),
         1 => (1_u32..4, any::<bool>()).prop_map(|(protocol, carried)| Event::Outdated { protocol, carried }),
@@ -118,7 +131,7 @@ proptest! {
         for event in before {
             let _ = machine.on(event, 1);
         }
-        let effects = machine.on(Event::Delete { actor: None }, 2).unwrap();
+        let effects = machine.on(Event::Delete { by: By::default() }, 2).unwrap();
         prop_assert!(effects.contains(&Effect::Work(Work::Delete)));
         for event in after.into_iter().filter(|event| *event != Event::Gone) {
             machine.on(event, 3).unwrap();
@@ -223,7 +236,7 @@ fn check(
         }
     }
     // Traffic alone never moves a stopped machine.
-    if before == State::Stopped && *event == Event::Wanted {
+    if before == State::Stopped && matches!(event, Event::Wanted { .. }) {
         prop_assert_eq!(machine.state, State::Stopped);
     }
     Ok(())
@@ -232,18 +245,18 @@ fn check(
 #[test]
 fn traffic_does_not_wake_a_stopped_machine_and_a_start_does() {
     let mut machine = machine(State::Stopped);
-    assert_eq!(machine.on(Event::Wanted, 1).unwrap_err().code, "stopped");
-    let effects = machine.on(Event::Start { actor: None }, 1).unwrap();
+    assert_eq!(machine.on(Event::Wanted { by: visit() }, 1).unwrap_err().code, "stopped");
+    let effects = machine.on(Event::Start { by: ada() }, 1).unwrap();
     assert_eq!((machine.state, effects.first()), (State::Waking, Some(&Effect::Work(Work::Wake))));
 }
 
 #[test]
 fn an_idle_sleep_is_called_off_by_activity_and_an_ordered_one_is_not() {
-    for (actor, expected) in [(None, State::Running), (Some("ada".to_owned()), State::Hibernating)] {
+    for (by, expected) in [(idle(), State::Running), (ada(), State::Hibernating)] {
         let mut machine = running();
-        let effects = match actor {
+        let effects = match by.actor {
             None => machine.on(Event::Idle { seconds: 900 }, 1).unwrap(),
-            Some(_) => machine.on(Event::Hibernate { actor }, 1).unwrap(),
+            Some(_) => machine.on(Event::Hibernate { by }, 1).unwrap(),
         };
         assert!(effects.iter().any(|effect| matches!(effect, Effect::Tell(ToAgent::Sleep { .. }))));
         machine.on(Event::Activity { kind: ActivityKind::Terminal }, 2).unwrap();
@@ -287,7 +300,7 @@ fn an_agent_that_died_is_woken_again() {
 #[test]
 fn a_machine_that_cannot_be_woken_says_so_and_can_be_started_again() {
     let mut machine = machine(State::Hibernated);
-    machine.on(Event::Wanted, 0).unwrap();
+    machine.on(Event::Wanted { by: visit() }, 0).unwrap();
     let mut refused = false;
     for _ in 0..TRIES_MAX {
         let effects = machine.on(Event::Failed { work: Work::Wake, reason: "no answer".into() }, 1).unwrap();
@@ -297,7 +310,7 @@ fn a_machine_that_cannot_be_woken_says_so_and_can_be_started_again() {
     assert!(refused);
     assert_eq!(machine.state, State::Failed);
     assert!(machine.reason.contains("no answer"), "{}", machine.reason);
-    machine.on(Event::Start { actor: None }, 3).unwrap();
+    machine.on(Event::Start { by: ada() }, 3).unwrap();
     assert_eq!(machine.state, State::Waking);
 }
 
@@ -305,7 +318,7 @@ fn a_machine_that_cannot_be_woken_says_so_and_can_be_started_again() {
 fn a_foreign_task_that_prevents_the_pause_is_named() {
     let mut machine = running();
     machine.on(Event::Tasks { names: vec!["build".into()] }, 0).unwrap();
-    machine.on(Event::Stop { actor: "ada".into() }, 1).unwrap();
+    machine.on(Event::Stop { by: ada() }, 1).unwrap();
     machine.on(Event::SleepReady { sleep: 1 }, 2).unwrap();
     for now in 3..6 {
         machine.on(Event::Looked { status: Some(SpriteStatus::Running) }, now).unwrap();
@@ -334,7 +347,7 @@ fn a_call_into_a_pause_wakes_the_machine() {
         if closed == Some(true) {
             machine.on(Event::Lost, 1).unwrap();
         }
-        let first = machine.on(Event::Called, 2).unwrap();
+        let first = machine.on(Event::Called { by: visit() }, 2).unwrap();
         if closed == Some(false) {
             machine.on(Event::Lost, 3).unwrap();
         }
@@ -350,7 +363,7 @@ fn a_call_into_a_pause_wakes_the_machine() {
         assert_eq!(machine.state, State::Hibernated, "nobody calls any more");
     }
     let mut machine = running();
-    assert_eq!(machine.on(Event::Called, 1).unwrap(), [Effect::Work(Work::Look)]);
+    assert_eq!(machine.on(Event::Called { by: visit() }, 1).unwrap(), [Effect::Work(Work::Look)]);
     let awake = machine.on(Event::Looked { status: Some(SpriteStatus::Running) }, 2).unwrap();
     assert_eq!((awake, machine.called), (vec![], false), "its shell does not read");
 }
@@ -450,4 +463,48 @@ fn replacing_an_agent_is_given_up_at_last() {
         machine.on(Event::Alarm, 3).unwrap();
     }
     assert_eq!(machine.state, State::Failed);
+}
+
+/// Why it is awake and why it sleeps is told, and who or what did it.
+#[test]
+fn every_change_says_what_caused_it() {
+    let told = |machine: &mut Machine, event: Event| -> (String, By) {
+        let effects = machine.on(event.clone(), 1).unwrap();
+        let history = effects.into_iter().find_map(|effect| match effect {
+            Effect::Save(history) => history,
+            _ => None,
+        });
+        let history = history.unwrap_or_else(|| panic!("{event:?} says nothing"));
+        (history.detail, history.by)
+    };
+    let port = By::request("bob", 3000);
+    let woken = told(&mut machine(State::Hibernated), Event::Wanted { by: port.clone() });
+    assert_eq!(woken, ("A request to its port 3000 came.".into(), port));
+    let api = By::account(Cause::Api, "ada");
+    let started = told(&mut machine(State::Stopped), Event::Start { by: api.clone() });
+    assert_eq!(started, ("Started over the API.".into(), api));
+    let terminal = By::account(Cause::Terminal, "bob");
+    assert_eq!(told(&mut machine(State::Hibernated), Event::Called { by: terminal.clone() }).1, terminal);
+    let (detail, by) = told(&mut running(), Event::Idle { seconds: 900 });
+    assert_eq!((detail.as_str(), by), ("Hibernating: nothing happened for 15 minutes.", idle()));
+    assert_eq!(told(&mut running(), Event::Stop { by: ada() }).1, ada());
+    let mut used = running();
+    used.on(Event::Idle { seconds: 900 }, 1).unwrap();
+    used.on(Event::Activity { kind: ActivityKind::Terminal }, 2).unwrap();
+    assert_eq!(told(&mut used, Event::SleepReady { sleep: 1 }).1, By::nobody(Cause::Terminal));
+}
+
+/// Commands of a Worker that knows nothing of causes are understood, and the words of each cause are what is stored.
+#[test]
+fn commands_without_a_cause_are_read() {
+    use snapvm_durable::machine_gateway::command::Command;
+    let read = |text: &str| serde_json::from_str::<Command>(text).unwrap();
+    assert_eq!(read(r#"{"do":"lease","epoch":3}"#), Command::Lease { epoch: 3, by: By::default() });
+    let stop = Command::Stop { by: By { actor: Some("a".into()), ..By::default() } };
+    assert_eq!(read(r#"{"do":"stop","actor":"a"}"#), stop);
+    let start = Command::Start { by: By::account(Cause::Api, "a") };
+    assert_eq!(read(&serde_json::to_string(&start).unwrap()), start);
+    for cause in Cause::ALL {
+        assert_eq!(serde_json::to_string(&cause).unwrap(), format!("\"{}\"", cause.as_str()));
+    }
 }

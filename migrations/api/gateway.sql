@@ -28,11 +28,11 @@ language sql stable security invoker set search_path = '' as $$
   select coalesce(jsonb_agg(s.definition::jsonb || jsonb_build_object('desired', s.desired) order by s.created_at), '[]')
   from app.service s where s.org_id = authz.org_id() and s.machine_id = p_machine $$;
 
--- Writes through what the object decided: state, reason, one line of history. A null sprite field keeps what is
--- there. 409 with the row's state when the machine is being deleted: a deletion wins over everything.
+-- Writes through what the object decided: state, reason, one line of history, which is written once however often it
+-- comes. A null sprite field keeps what is there. 409 when the machine is being deleted: a deletion wins over everything.
 create or replace function api.gateway_state(p_credential text, p_request text, p_machine text, p_state text,
   p_reason text, p_event text, p_kind text, p_detail text, p_actor text, p_sprite_name text, p_sprite_id text,
-  p_sprite_url text, out status int, out body text)
+  p_sprite_url text, p_cause text default null, p_at_ms text default null, out status int, out body text)
 language plpgsql volatile security invoker set search_path = '' as $$
 begin
   select * into status, body from authz.enter_service('gateway', p_credential, p_request, p_machine::uuid);
@@ -51,8 +51,18 @@ begin
     return;
   end if;
   if p_event is not null then
-    insert into app.machine_event (org_id, machine_id, id, kind, detail, actor_id)
-      values (authz.org_id(), p_machine::uuid, p_event::uuid, p_kind, left(p_detail, 500), p_actor::uuid);
+    begin
+      insert into app.machine_event (org_id, machine_id, id, at, kind, detail, cause, actor_id)
+        values (authz.org_id(), p_machine::uuid, p_event::uuid,
+          coalesce(to_timestamp(p_at_ms::double precision / 1000), now()), p_kind, left(p_detail, 500), p_cause,
+          p_actor::uuid)
+        on conflict do nothing;
+    exception when foreign_key_violation then
+      -- Whoever did it has no account any more: the state must be written all the same.
+      insert into app.machine_event (org_id, machine_id, id, kind, detail, cause)
+        values (authz.org_id(), p_machine::uuid, p_event::uuid, p_kind, left(p_detail, 500), p_cause)
+        on conflict do nothing;
+    end;
   end if;
   -- Holds end with a stop. By the state too, should the line of history have been lost.
   if p_state in ('stopping', 'stopped') or p_kind in ('stopping', 'stopped') then
@@ -136,7 +146,7 @@ begin
 end $$;
 
 grant execute on function api.gateway_load(text, text, text), api.gateway_services(uuid),
-  api.gateway_state(text, text, text, text, text, text, text, text, text, text, text, text),
+  api.gateway_state(text, text, text, text, text, text, text, text, text, text, text, text, text, text),
   api.gateway_service_status(text, text, text, text, text),
   api.gateway_terminal_ended(text, text, text, text, text), api.gateway_deleted(text, text, text),
   api.gateway_resolve(text, text, text, text), api.apps_authorize(text, text, text, text) to snap_app;

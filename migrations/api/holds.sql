@@ -56,10 +56,10 @@ begin
     else
       insert into app.hold (org_id, machine_id, id, reason, created_by, until)
         values (authz.org_id(), machine, p_hold::uuid, p_reason, authz.account_id(), ends) returning * into made;
-      insert into app.machine_event (org_id, machine_id, id, kind, detail, actor_id)
+      insert into app.machine_event (org_id, machine_id, id, kind, detail, cause, actor_id)
         values (authz.org_id(), machine, p_event::uuid, 'hold_taken',
           format('Kept awake until %s UTC: %s', to_char(ends at time zone 'UTC', 'YYYY-MM-DD HH24:MI'), p_reason),
-          authz.account_id());
+          api.caller_cause(), authz.account_id());
       status := 201;
       body := json_build_object('machine', machine, 'answer', api.hold_json(made))::text;
     end if;
@@ -84,9 +84,9 @@ begin
     where h.org_id = authz.org_id() and h.machine_id = machine and h.id = p_hold::uuid and h.until > now()
     returning * into ended;
   if found then
-    insert into app.machine_event (org_id, machine_id, id, kind, detail, actor_id)
+    insert into app.machine_event (org_id, machine_id, id, kind, detail, cause, actor_id)
       values (authz.org_id(), machine, p_event::uuid, 'hold_ended', 'Hold ended early: ' || ended.reason,
-        authz.account_id());
+        api.caller_cause(), authz.account_id());
     body := json_build_object('machine', machine)::text;
   else
     status := 404;

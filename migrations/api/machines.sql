@@ -6,6 +6,11 @@ create or replace function api.app_url(p_label text) returns text
 language sql stable security invoker set search_path = '' as
   $$ select replace(authz.request('apps'), '*', p_label) $$;
 
+-- The cause of what the caller orders: one of protocol's `Cause`.
+create or replace function api.caller_cause() returns text
+language sql stable security invoker set search_path = '' as
+  $$ select case authz.credential_kind() when 't' then 'api' else 'hand' end $$;
+
 create or replace function api.machine_json(m app.machine, p_slug text) returns json
 language sql stable security invoker set search_path = '' as $$
   select json_build_object('id', m.id, 'name', m.name, 'org', p_slug, 'state', m.state, 'reason', m.reason,
@@ -62,8 +67,8 @@ begin
       'creating', 'Being created.', p_idle_seconds)
     on conflict (org_id, name) do nothing returning * into made;
   if found then
-    insert into app.machine_event (org_id, machine_id, id, kind, detail, actor_id)
-      values (authz.org_id(), made.id, p_event::uuid, 'created', 'Created.', authz.account_id());
+    insert into app.machine_event (org_id, machine_id, id, kind, detail, cause, actor_id)
+      values (authz.org_id(), made.id, p_event::uuid, 'created', 'Created.', api.caller_cause(), authz.account_id());
     status := 201;
     body := api.machine_json(made, p_org)::text;
   else
@@ -115,8 +120,8 @@ begin
 end $$;
 
 -- Asks for something that the gateway object then does: `p_operation` is machines_start, machines_stop,
--- machines_hibernate or machines_delete. 200: `{"machine": id, "actor": account id}`. Deleting is the owner's of the
--- machine, or an admin's.
+-- machines_hibernate or machines_delete. 200: `{"machine": id, "actor": account id, "cause": …}`. Deleting is the owner's
+-- of the machine, or an admin's.
 create or replace function api.machines_command(p_operation text, p_credential text, p_request text, p_org text,
   p_name text, out status int, out body text)
 language plpgsql volatile security invoker set search_path = '' as $$
@@ -139,7 +144,7 @@ begin
     status := 409;
     body := authz.refusal('deleting', 'The machine is being deleted.');
   else
-    body := json_build_object('machine', machine.id, 'actor', authz.account_id())::text;
+    body := json_build_object('machine', machine.id, 'actor', authz.account_id(), 'cause', api.caller_cause())::text;
     if p_operation = 'machines_delete' then
       -- Written here already, so that a deletion once accepted wins whatever happens to the object.
       update app.machine m set state = 'deleting', reason = 'Being deleted.', state_at = now(), epoch = m.epoch + 1
@@ -169,7 +174,7 @@ begin
         order by e.id desc limit p_limit + 1) e)
     select json_build_object(
       'events', coalesce(json_agg(json_build_object('id', p.id, 'at', authz.iso(p.at), 'kind', p.kind,
-          'detail', p.detail, 'actor', (select a.name from app.account a where a.id = p.actor_id)) order by p.id desc)
+          'detail', p.detail, 'cause', p.cause, 'actor', (select a.name from app.account a where a.id = p.actor_id)) order by p.id desc)
         filter (where p.position <= p_limit), '[]'),
       'next', case when count(*) > p_limit then (array_agg(p.id) filter (where p.position = p_limit))[1] end)
     from page p)::text;
@@ -191,14 +196,15 @@ begin
   body := (select json_build_object('machine', m.id, 'answer', json_build_object('state', m.state,
       'reason', m.reason, 'since', authz.iso(m.state_at), 'idle_seconds', m.idle_seconds,
       'last_change', (select json_build_object('id', e.id, 'at', authz.iso(e.at), 'kind', e.kind, 'detail', e.detail,
-          'actor', (select a.name from app.account a where a.id = e.actor_id))
+          'cause', e.cause, 'actor', (select a.name from app.account a where a.id = e.actor_id))
         from app.machine_event e where e.org_id = m.org_id and e.machine_id = m.id order by e.id desc limit 1),
       'holds', (select coalesce(json_agg(api.hold_json(h) order by h.until, h.id), '[]')
         from app.hold h where h.org_id = m.org_id and h.machine_id = m.id and h.until > now())))
     from app.machine m where m.org_id = authz.org_id() and m.id = machine)::text;
 end $$;
 
-grant execute on function api.machines_why(text, text, text, text), api.app_url(text), api.machine_json(app.machine, text), api.no_machine(),
+grant execute on function api.machines_why(text, text, text, text), api.app_url(text), api.caller_cause(),
+  api.machine_json(app.machine, text), api.no_machine(),
   api.machines_list(text, text, text, int, text),
   api.machines_create(text, text, text, text, text, text, text, text, text, int),
   api.machines_get(text, text, text, text), api.machines_update(text, text, text, text, int, int),

@@ -81,6 +81,71 @@ impl FromStr for MachineState {
     }
 }
 
+/// What brought a change about: why a machine woke, why it sleeps, why it failed. Who did is told beside it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum Cause {
+    /// A person ordered it, in the console.
+    Hand,
+    /// An API client ordered it, with somebody's token.
+    Api,
+    /// Somebody at a terminal needed it.
+    Terminal,
+    /// A request to an app needed it.
+    Request,
+    /// A command over the API needed it.
+    Command,
+    /// A service needed it.
+    Service,
+    /// A hold began or ended.
+    Hold,
+    /// Nothing happened for long enough.
+    Idle,
+    /// The runtime did it by itself.
+    Runtime,
+    /// The machine's agent did it.
+    Agent,
+    /// `SnapVM` did it: the next step of something begun before, or a repair.
+    #[default]
+    Platform,
+}
+
+impl Cause {
+    /// Every cause.
+    pub const ALL: [Self; 11] = [
+        Self::Hand,
+        Self::Api,
+        Self::Terminal,
+        Self::Request,
+        Self::Command,
+        Self::Service,
+        Self::Hold,
+        Self::Idle,
+        Self::Runtime,
+        Self::Agent,
+        Self::Platform,
+    ];
+
+    /// The stored form.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Hand => "hand",
+            Self::Api => "api",
+            Self::Terminal => "terminal",
+            Self::Request => "request",
+            Self::Command => "command",
+            Self::Service => "service",
+            Self::Hold => "hold",
+            Self::Idle => "idle",
+            Self::Runtime => "runtime",
+            Self::Agent => "agent",
+            Self::Platform => "platform",
+        }
+    }
+}
+
 /// The runtime behind a machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]

@@ -1,6 +1,7 @@
 //! Requests to app hosts: who may pass, and what a visitor sees while a machine wakes.
 
 use futures::future::{Either, select};
+use snapvm_durable::machine_gateway::cause::By;
 use snapvm_durable::machine_gateway::command::Lease;
 use snapvm_protocol::headers::RESERVED_PATH;
 use snapvm_protocol::hosts::AppHost;
@@ -67,7 +68,8 @@ async fn pass(request: Request, env: &Env, config: &Config, app: &AppHost, navig
         port: app.port.unwrap_or(resolved.app_port),
         account: admission.account,
     };
-    let lease = lease(env, &resolved, navigates).await?;
+    let by = || By::request(&passenger.account, passenger.port);
+    let lease = lease(env, &resolved, by(), navigates).await?;
     // Only what brings no body: a copy of a body would be kept in memory for as long as the original is read.
     let again = if forward::may_repeat(&request) { request.clone().ok() } else { None };
     match forward::send(request, env, &lease, &passenger).await? {
@@ -75,7 +77,7 @@ async fn pass(request: Request, env: &Env, config: &Config, app: &AppHost, navig
         Outcome::NotTaken => {
             // The sprite slept, or its agent was not there: the object wakes it, once for everybody.
             resolve::drop_lease(resolved.machine);
-            let lease = self::lease(env, &resolved, navigates).await?;
+            let lease = self::lease(env, &resolved, by(), navigates).await?;
             let Some(request) = again else {
                 return Err(Problem::unavailable("waking", "The machine was asleep. Send the request again.").into());
             };
@@ -131,8 +133,8 @@ fn refuse_foreign_socket(request: &Request, config: &Config, host: &str) -> Resu
 }
 
 /// A lease; a browser's navigation does not wait for it longer than people do.
-async fn lease(env: &Env, resolved: &Resolved, navigates: bool) -> Result<Lease, Error> {
-    let asking = Box::pin(resolve::lease(env, resolved));
+async fn lease(env: &Env, resolved: &Resolved, by: By, navigates: bool) -> Result<Lease, Error> {
+    let asking = Box::pin(resolve::lease(env, resolved, by));
     if !navigates {
         return asking.await;
     }

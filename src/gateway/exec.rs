@@ -10,10 +10,12 @@
 use futures::StreamExt;
 use futures::future::{Either, select};
 use serde::Deserialize;
+use snapvm_durable::machine_gateway::cause::By;
 use snapvm_durable::machine_gateway::command::{Command, Lease, Reply};
 use snapvm_protocol::exec::{EVENT_STREAM, EXEC_PATH, Refusal};
 use snapvm_protocol::headers::{ACCOUNT, AGENT_MARK, TICKET};
 use snapvm_protocol::ids::MachineId;
+use snapvm_protocol::lifecycle::Cause;
 use worker::{
     AbortController, Env, Fetch, Headers, Method, Request, RequestInit, RequestRedirect, Response, ResponseBody,
 };
@@ -93,7 +95,8 @@ pub async fn run(env: &Env, caller: &Caller, body: Vec<u8>, events: bool) -> Res
 
 /// A ticket for one command. The object wakes the machine, once for everybody, and may take up to a minute.
 async fn ticket(env: &Env, caller: &Caller) -> Result<Lease, Error> {
-    match object::command(env, caller.machine, &Command::Exec { epoch: caller.epoch }).await? {
+    let by = By::account(Cause::Command, &caller.account);
+    match object::command(env, caller.machine, &Command::Exec { epoch: caller.epoch, by }).await? {
         Reply::Lease(lease) => Ok(lease),
         Reply::Refused { code, detail } => Err(match code.as_str() {
             "stopped" | "failed" | "deleting" => Problem::new(409, &code, detail),

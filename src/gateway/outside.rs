@@ -3,8 +3,7 @@
 
 use serde::de::DeserializeOwned;
 use snapvm_durable::machine_gateway::command::{Command, Reply};
-use snapvm_durable::machine_gateway::outside::{Failure, Outside, Record};
-use snapvm_durable::machine_gateway::state::History;
+use snapvm_durable::machine_gateway::outside::{Failure, Line, Outside, Record};
 use snapvm_durable::terminal_session::command::Command as TerminalCommand;
 use snapvm_durable::terminal_session::outside::{Access, Outside as TerminalOutside, Visitor};
 use snapvm_protocol::agent::{BINARY_PATH, NEXT_BINARY_PATH, SERVICE_NAME, environment};
@@ -190,24 +189,26 @@ impl Outside for World {
         record: &Record,
         state: MachineState,
         reason: &str,
-        history: Option<&History>,
+        line: Option<Line<'_>>,
     ) -> Result<u64, Failure> {
         #[derive(serde::Deserialize)]
         struct Saved {
             epoch: u64,
         }
-        let event = history.map(|_| new_id()).transpose().map_err(|error| Failure::Unavailable(error.to_string()))?;
+        let history = line.map(|line| line.history);
         let arguments = vec![
             record.machine.to_string().into(),
             state.as_str().into(),
             reason.into(),
-            event.into(),
-            history.map(|history| history.kind.to_owned()).into(),
+            line.map(|line| line.id.to_owned()).into(),
+            history.map(|history| history.kind.to_string()).into(),
             history.map(|history| history.detail.clone()).into(),
-            history.and_then(|history| history.actor.clone()).into(),
+            history.and_then(|history| history.by.actor.clone()).into(),
             record.sprite_id.as_ref().map(|_| record.sprite_name()).into(),
             record.sprite_id.clone().into(),
             record.sprite_url.clone().into(),
+            history.map(|history| history.by.cause.as_str().to_owned()).into(),
+            history.map(|history| history.at_ms.to_string()).into(),
         ];
         let saved: Saved = parse(&self.run("gateway_state", arguments).await?)?;
         Ok(saved.epoch)

@@ -5,6 +5,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 
 use serde::Deserialize;
+use snapvm_durable::machine_gateway::cause::By;
 use snapvm_durable::machine_gateway::command::{Command, Lease, Reply};
 use snapvm_protocol::hosts::AppHost;
 use snapvm_protocol::ids::MachineId;
@@ -70,11 +71,11 @@ pub fn forget(app: &AppHost) {
 }
 
 /// Permission to send traffic to a machine's sprite: the present one, or a new one, for which the object wakes the
-/// machine and may take up to a minute.
+/// machine, on whose account is told in its history, and may take up to a minute.
 ///
 /// # Errors
 /// 503 `waking`, `stopped`, `failed`; 502 `unsafe_runtime`.
-pub async fn lease(env: &worker::Env, resolved: &Resolved) -> Result<Lease, Error> {
+pub async fn lease(env: &worker::Env, resolved: &Resolved, by: By) -> Result<Lease, Error> {
     let now = platform::now_ms();
     let kept = LEASES.with_borrow(|leases| {
         leases.get(&resolved.machine).filter(|lease| lease.expires_ms > now && lease.epoch >= resolved.epoch).cloned()
@@ -82,7 +83,7 @@ pub async fn lease(env: &worker::Env, resolved: &Resolved) -> Result<Lease, Erro
     if let Some(lease) = kept {
         return Ok(lease);
     }
-    match object::command(env, resolved.machine, &Command::Lease { epoch: resolved.epoch }).await? {
+    match object::command(env, resolved.machine, &Command::Lease { epoch: resolved.epoch, by }).await? {
         Reply::Lease(lease) => {
             LEASES.with_borrow_mut(|leases| {
                 if leases.len() >= ENTRIES_MAX {

@@ -3,9 +3,10 @@
 #[cfg(not(target_arch = "wasm32"))]
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use snapvm_durable::machine_gateway::cause::By;
 use snapvm_durable::machine_gateway::command::{Command, Reply};
 use snapvm_protocol::ids::MachineId;
-use snapvm_protocol::lifecycle::{MachineState, RuntimeType};
+use snapvm_protocol::lifecycle::{Cause, MachineState, RuntimeType};
 
 use super::pass;
 use crate::answer::Answer;
@@ -62,6 +63,7 @@ pub struct Ordered {
 struct Commanded {
     machine: MachineId,
     actor: String,
+    cause: Cause,
 }
 
 #[derive(Deserialize)]
@@ -158,7 +160,7 @@ pub async fn update(call: Call) -> Result<Answer, Error> {
 /// # Errors
 /// 404; 409 when it is being deleted.
 pub async fn start(call: Call) -> Result<Answer, Error> {
-    order(call, |actor| Command::Start { actor: Some(actor) }).await
+    order(call, |by| Command::Start { by }).await
 }
 
 /// `POST …/stop`: asleep until somebody starts it.
@@ -166,7 +168,7 @@ pub async fn start(call: Call) -> Result<Answer, Error> {
 /// # Errors
 /// 404; 409 when its state does not allow it.
 pub async fn stop(call: Call) -> Result<Answer, Error> {
-    order(call, |actor| Command::Stop { actor }).await
+    order(call, |by| Command::Stop { by }).await
 }
 
 /// `POST …/hibernate`: asleep until somebody needs it.
@@ -174,7 +176,7 @@ pub async fn stop(call: Call) -> Result<Answer, Error> {
 /// # Errors
 /// 404; 409 when its state does not allow it.
 pub async fn hibernate(call: Call) -> Result<Answer, Error> {
-    order(call, |actor| Command::Hibernate { actor: Some(actor) }).await
+    order(call, |by| Command::Hibernate { by }).await
 }
 
 /// `DELETE /v1/orgs/{org}/machines/{machine}`: accepted in every state, and wins.
@@ -182,13 +184,14 @@ pub async fn hibernate(call: Call) -> Result<Answer, Error> {
 /// # Errors
 /// 403 for somebody else's machine; 404.
 pub async fn delete(call: Call) -> Result<Answer, Error> {
-    order(call, |actor| Command::Delete { actor }).await
+    order(call, |by| Command::Delete { by }).await
 }
 
-async fn order(call: Call, command: impl FnOnce(String) -> Command) -> Result<Answer, Error> {
+async fn order(call: Call, command: impl FnOnce(By) -> Command) -> Result<Answer, Error> {
     let (org, machine) = (call.parameter("org")?.into(), call.parameter("machine")?.into());
     let allowed: Commanded = call.run_command("machines_command", vec![org, machine]).await?.read()?;
-    match object::command(&call.env, allowed.machine, &command(allowed.actor)).await? {
+    let by = By::account(allowed.cause, allowed.actor);
+    match object::command(&call.env, allowed.machine, &command(by)).await? {
         Reply::State { state, reason } => {
             let body = serde_json::to_string(&Ordered { state, reason });
             Ok(Answer::json(202, body.map_err(|_| Error::Internal("an order cannot be written"))?))

@@ -6,7 +6,7 @@
 use schemars::JsonSchema;
 use snapvm_protocol::agent::TerminalEnd;
 use snapvm_protocol::ids::{AccountId, HoldId, MachineId, SessionId, TerminalId, TokenId};
-use snapvm_protocol::lifecycle::{MachineState, RuntimeType};
+use snapvm_protocol::lifecycle::{Cause, MachineState, RuntimeType};
 use snapvm_protocol::names::{MachineName, OrgSlug};
 use snapvm_protocol::services::{ServiceDefinition, ServiceStatus};
 
@@ -216,7 +216,9 @@ pub(super) struct MachineEvent {
     at: Time,
     kind: String,
     detail: String,
-    /// Who caused it, where it was a person.
+    /// What brought it about; null for what happened before this was written down.
+    cause: Option<Cause>,
+    /// Who did, where it was a person.
     actor: Option<String>,
 }
 

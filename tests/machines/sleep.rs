@@ -75,6 +75,16 @@ async fn a_hibernated_machine_stands_still_until_somebody_needs_it() {
     for kind in ["hibernating", "hibernated", "waking", "running"] {
         assert!(kinds.iter().filter(|other| **other == kind).count() >= 3, "{kind}: {kinds:?}");
     }
+    // And for whom it woke, and who put it to sleep.
+    let owner = &machine.record().await["owner"]["name"];
+    let of = |kind: &str| -> Vec<_> {
+        let events = events["events"].as_array().unwrap().iter().filter(|event| event["kind"] == kind);
+        events.map(|event| (event["cause"].as_str().unwrap(), &event["actor"], event["detail"].as_str().unwrap())).collect()
+    };
+    let request = ("request", owner, "A request to its port 3000 came.");
+    let terminal = ("terminal", owner, "Somebody opened a terminal or typed in one.");
+    assert_eq!(of("waking"), [request, request, terminal], "newest first");
+    assert!(of("hibernating").iter().all(|(cause, actor, _)| (*cause, *actor) == ("hand", owner)));
 }
 
 #[tokio::test]

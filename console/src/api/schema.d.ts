@@ -624,6 +624,8 @@ export interface components {
             status: number;
             target: string;
         };
+        /** @description What brought a change about: why a machine woke, why it sleeps, why it failed. Who did is told beside it. */
+        Cause: "hand" | "api" | "terminal" | "request" | "command" | "service" | "hold" | "idle" | "runtime" | "agent" | "platform";
         /** @description A sign-up. */
         CreateAccount: {
             /** @description The address to sign in with. */
@@ -935,13 +937,15 @@ export interface components {
         };
         /** @description Something that happened to a machine. */
         MachineEvent: {
-            /** @description Who caused it, where it was a person. */
+            /** @description Who did, where it was a person. */
             actor?: string | null;
             /**
              * Format: date-time
              * @description A time, RFC 3339 in UTC.
              */
             at: string;
+            /** @description What brought it about; null for what happened before this was written down. */
+            cause?: components["schemas"]["Cause"] | null;
             detail: string;
             /** Format: uuid */
             id: string;
@@ -1371,6 +1375,7 @@ export type AccountOrg = components['schemas']['AccountOrg'];
 export type AtSleep = components['schemas']['AtSleep'];
 export type AuditEntries = components['schemas']['AuditEntries'];
 export type AuditEntry = components['schemas']['AuditEntry'];
+export type Cause = components['schemas']['Cause'];
 export type CreateAccount = components['schemas']['CreateAccount'];
 export type CreateHold = components['schemas']['CreateHold'];
 export type CreateMachine = components['schemas']['CreateMachine'];

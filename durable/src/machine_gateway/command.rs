@@ -6,6 +6,7 @@ use snapvm_protocol::ids::TerminalId;
 use snapvm_protocol::lifecycle::MachineState;
 use snapvm_protocol::services::ServiceAction;
 
+use super::cause::By;
 use super::state::Activity;
 
 /// Something to do. Whether the caller may ask for it has been decided already.
@@ -16,23 +17,27 @@ pub enum Command {
     Provision,
     /// Wake it, whatever it sleeps for.
     Start {
-        /// The account that asked; nobody for a wake by traffic.
-        actor: Option<String>,
+        /// Who asked, and how.
+        #[serde(flatten)]
+        by: By,
     },
     /// Put it to sleep and pin it there.
     Stop {
-        /// The account that asked.
-        actor: String,
+        /// Who asked, and how.
+        #[serde(flatten)]
+        by: By,
     },
     /// Put it to sleep.
     Hibernate {
-        /// The account that asked; nobody for an idle machine.
-        actor: Option<String>,
+        /// Who asked, and how.
+        #[serde(flatten)]
+        by: By,
     },
     /// Delete it.
     Delete {
-        /// The account that asked.
-        actor: String,
+        /// Who asked, and how.
+        #[serde(flatten)]
+        by: By,
     },
     /// The record's settings changed: read them again.
     Settings,
@@ -63,6 +68,9 @@ pub enum Command {
         wake: bool,
         /// Whether its agent, though connected, has not taken what somebody typed.
         unanswered: bool,
+        /// Who waits or typed.
+        #[serde(default)]
+        by: By,
     },
     /// End a session's shell.
     CloseTerminal {
@@ -78,12 +86,18 @@ pub enum Command {
     Lease {
         /// The machine's epoch as the asker's look-up had it: the object learns of a newer one by it.
         epoch: u64,
+        /// Who asks, and for what.
+        #[serde(default)]
+        by: By,
     },
     /// May a command be run in the sprite? Answered with a lease whose ticket is good for one. Wakes it and waits if
     /// need be.
     Exec {
         /// The machine's epoch as the asker's look-up had it: the object learns of a newer one by it.
         epoch: u64,
+        /// Who asks, and for what.
+        #[serde(default)]
+        by: By,
     },
     /// Is this the agent that is bound to the machine now?
     CheckAgent {

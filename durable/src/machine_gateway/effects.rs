@@ -29,10 +29,11 @@ impl<O: Outside> Gateway<O> {
         }
         // It was found asleep while somebody waited for it: whoever counted on its agent's return needs a wake now.
         let asleep = self.0.cache.borrow().as_ref().is_some_and(|cache| cache.machine.state == State::Hibernated);
-        if asleep && !self.0.waiters.borrow().is_empty() {
-            return Box::pin(self.apply(Event::Wanted)).await;
+        let waits = self.0.waiters.borrow().first().map(|waiter| waiter.by.clone());
+        match waits {
+            Some(by) if asleep => Box::pin(self.apply(Event::Wanted { by })).await,
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     /// Sets the alarm that the state asks for.
@@ -53,10 +54,7 @@ impl<O: Outside> Gateway<O> {
 
     async fn carry_out(&self, effect: Effect) {
         match effect {
-            Effect::Save(history) => {
-                self.0.to_save.borrow_mut().push_back(history);
-                self.spawn_save();
-            }
+            Effect::Save(history) => self.save(history),
             Effect::Tell(message) => self.tell(&message),
             Effect::Work(work) => self.spawn_work(work),
             Effect::ReleaseWaiters => self.answer_waiters(&Ok(())),
@@ -72,54 +70,8 @@ impl<O: Outside> Gateway<O> {
     fn answer_waiters(&self, outcome: &Result<(), Refusal>) {
         for waiter in self.0.waiters.borrow_mut().drain(..) {
             // Whoever went away meanwhile needs no answer.
-            let _ = waiter.send(outcome.clone());
+            let _ = waiter.answer.send(outcome.clone());
         }
-    }
-
-    /// Writes to Postgres one after the other, so that the last state is what stays.
-    fn spawn_save(&self) {
-        if self.0.saving.replace(true) {
-            return;
-        }
-        let gateway = self.clone();
-        self.0.state.wait_until(async move {
-            let mut failed = false;
-            loop {
-                let Some(history) = gateway.0.to_save.borrow_mut().pop_front() else { break };
-                let Some((record, state, reason)) = gateway
-                    .0
-                    .cache
-                    .borrow()
-                    .as_ref()
-                    .map(|cache| (cache.record.clone(), cache.machine.state, cache.machine.reason.clone()))
-                else {
-                    break;
-                };
-                match gateway.0.outside.save(&record, state, &reason, history.as_ref()).await {
-                    Ok(epoch) => {
-                        gateway.raise_epoch(epoch);
-                    }
-                    // The record says so: whatever the object was about, it ends here.
-                    Err(Failure::Deleting) => {
-                        gateway.0.saving.set(false);
-                        let _ = Box::pin(gateway.apply(Event::Delete { actor: None })).await;
-                        return;
-                    }
-                    Err(Failure::NoMachine) => break,
-                    Err(failure) => {
-                        gateway.0.outside.log(&format!("machine {}: saving: {failure}", record.machine));
-                        failed = true;
-                        break;
-                    }
-                }
-            }
-            if let Some(record) = gateway.record().filter(|_| !failed) {
-                failed = !gateway.write_reports(record.machine).await;
-            }
-            gateway.0.saving.set(false);
-            let event = if failed { Event::SaveFailed } else { Event::Saved };
-            let _ = Box::pin(gateway.apply(event)).await;
-        });
     }
 
     /// Begins work unless the same is under way.

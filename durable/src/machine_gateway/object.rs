@@ -1,7 +1,6 @@
 //! The object itself: takes commands, keeps the cache, waits for those who wait.
 
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
 use std::rc::Rc;
 
 use futures::channel::oneshot;
@@ -15,9 +14,10 @@ use worker::{Request, Response, State};
 use crate::memory::Memory;
 use crate::terminal_session::command::Command as TerminalCommand;
 
+use super::cause::By;
 use super::command::{Command, Lease, Reply};
 use super::outside::{Failure, Outside, Record};
-use super::state::{Event, History, Machine, Refusal, Work};
+use super::state::{Event, Machine, Refusal, Work};
 use super::terminals::Terminal;
 
 /// Longest time a request waits for a machine to wake.
@@ -39,10 +39,18 @@ pub(super) struct Inner<O> {
     pub(super) outside: O,
     pub(super) memory: Memory,
     pub(super) cache: RefCell<Option<Cache>>,
-    pub(super) waiters: RefCell<Vec<oneshot::Sender<Result<(), Refusal>>>>,
+    pub(super) waiters: RefCell<Vec<Waiter>>,
     pub(super) at_work: RefCell<Vec<Work>>,
-    pub(super) to_save: RefCell<VecDeque<Option<History>>>,
+    /// A write to Postgres is under way.
     pub(super) saving: Cell<bool>,
+    /// The state has changed since it began.
+    pub(super) save_again: Cell<bool>,
+}
+
+/// Somebody who waits for the machine.
+pub(super) struct Waiter {
+    pub(super) by: By,
+    pub(super) answer: oneshot::Sender<Result<(), Refusal>>,
 }
 
 /// The cache of what SQLite has.
@@ -67,8 +75,8 @@ impl<O: Outside> Gateway<O> {
             cache: RefCell::new(None),
             waiters: RefCell::new(Vec::new()),
             at_work: RefCell::new(Vec::new()),
-            to_save: RefCell::new(VecDeque::new()),
             saving: Cell::new(false),
+            save_again: Cell::new(false),
         })))
     }
 
@@ -113,10 +121,10 @@ impl<O: Outside> Gateway<O> {
         }
         match command {
             Command::Provision => self.order(Event::Provision).await,
-            Command::Start { actor } => self.order(Event::Start { actor }).await,
-            Command::Stop { actor } => self.order(Event::Stop { actor }).await,
-            Command::Hibernate { actor } => self.order(Event::Hibernate { actor }).await,
-            Command::Delete { actor } => self.order(Event::Delete { actor: Some(actor) }).await,
+            Command::Start { by } => self.order(Event::Start { by }).await,
+            Command::Stop { by } => self.order(Event::Stop { by }).await,
+            Command::Hibernate { by } => self.order(Event::Hibernate { by }).await,
+            Command::Delete { by } => self.order(Event::Delete { by }).await,
             Command::Reconcile => self.order(Event::Alarm).await,
             Command::Settings | Command::Services | Command::Holds => self.reload(&command).await,
             Command::Why => self.why(),
@@ -124,9 +132,9 @@ impl<O: Outside> Gateway<O> {
                 self.tell(&ToAgent::ServiceCommand { name, action });
                 self.reload(&Command::Services).await
             }
-            Command::OpenTerminal { session, columns, rows, directory, wake, unanswered } => {
+            Command::OpenTerminal { session, columns, rows, directory, wake, unanswered, by } => {
                 let wanted = Terminal { session, columns, rows, directory, started: false, ended_ms: None };
-                self.open_terminal(wanted, wake, unanswered).await
+                self.open_terminal(wanted, wake, unanswered, by).await
             }
             Command::CloseTerminal { session } => self.close_terminal(session).await,
             Command::Access { epoch } => {
@@ -136,8 +144,8 @@ impl<O: Outside> Gateway<O> {
                 }
                 self.present()
             }
-            Command::Lease { epoch } => self.lease(epoch, |epoch| Purpose::Ingress { epoch }).await,
-            Command::Exec { epoch } => self.lease(epoch, |epoch| Purpose::Exec { epoch }).await,
+            Command::Lease { epoch, by } => self.lease(epoch, by, |epoch| Purpose::Ingress { epoch }).await,
+            Command::Exec { epoch, by } => self.lease(epoch, by, |epoch| Purpose::Exec { epoch }).await,
             Command::UseCode { jti, until_ms } => {
                 let used = self.0.memory.use_ticket(&jti, self.0.outside.now_ms(), until_ms);
                 Reply::Code { fresh: used.unwrap_or(false) }
@@ -226,12 +234,12 @@ impl<O: Outside> Gateway<O> {
     }
 
     /// Permission for traffic of one purpose, once the machine is awake.
-    async fn lease(&self, epoch: u64, purpose: impl FnOnce(u64) -> Purpose) -> Reply {
+    async fn lease(&self, epoch: u64, by: By, purpose: impl FnOnce(u64) -> Purpose) -> Reply {
         if !self.is_ready() {
-            if let Err(refusal) = self.apply(Event::Wanted).await {
+            if let Err(refusal) = self.apply(Event::Wanted { by: by.clone() }).await {
                 return refused(refusal);
             }
-            if let Err(refusal) = self.wait().await {
+            if let Err(refusal) = self.wait(by).await {
                 return refused(refusal);
             }
         }
@@ -260,12 +268,12 @@ impl<O: Outside> Gateway<O> {
     }
 
     /// Waits until the machine is ready, or cannot become so.
-    async fn wait(&self) -> Result<(), Refusal> {
+    async fn wait(&self, by: By) -> Result<(), Refusal> {
         if self.is_ready() {
             return Ok(());
         }
-        let (sender, receiver) = oneshot::channel();
-        self.0.waiters.borrow_mut().push(sender);
+        let (answer, receiver) = oneshot::channel();
+        self.0.waiters.borrow_mut().push(Waiter { by, answer });
         let timeout = Box::pin(self.0.outside.delay(WAIT_MS));
         match select(receiver, timeout).await {
             Either::Left((Ok(outcome), _)) => outcome,

@@ -56,6 +56,15 @@ impl Record {
     }
 }
 
+/// A line of history, as it is written.
+#[derive(Debug, Clone, Copy)]
+pub struct Line<'a> {
+    /// Its id.
+    pub id: &'a str,
+    /// The rest.
+    pub history: &'a History,
+}
+
 /// Why something outside failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
@@ -96,13 +105,14 @@ pub trait Outside: 'static {
 
     /// Reads a machine's record.
     async fn load(&self, machine: MachineId) -> Result<Record, Failure>;
-    /// Writes state and reason, and what is known of the sprite; answers the machine's epoch.
+    /// Writes state and reason, what is known of the sprite, and a line of history, once for its id; answers the
+    /// machine's epoch.
     async fn save(
         &self,
         record: &Record,
         state: MachineState,
         reason: &str,
-        history: Option<&History>,
+        line: Option<Line<'_>>,
     ) -> Result<u64, Failure>;
     /// Writes what a service is doing.
     async fn save_service(&self, machine: MachineId, status: &ServiceStatus) -> Result<(), Failure>;

@@ -14,11 +14,14 @@
 //! * `deleting` leads nowhere but out.
 //! * A sleep order is void unless its number is the current one.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 use snapvm_protocol::agent::{SleepKind, ToAgent};
 use snapvm_protocol::lifecycle::MachineState;
 use snapvm_protocol::sprites::SpriteStatus;
 
+use super::cause::By;
 use super::transitions;
 use super::upgrade::Upgrade;
 
@@ -150,26 +153,32 @@ pub enum Event {
     /// Somebody wants it awake and may say so of a stopped one.
     Start {
         /// Who.
-        actor: Option<String>,
+        by: By,
     },
     /// Traffic wants it awake.
-    Wanted,
+    Wanted {
+        /// Whose, and what kind.
+        by: By,
+    },
     /// Somebody at a terminal wants it awake, and nobody answers there.
-    Called,
+    Called {
+        /// Who.
+        by: By,
+    },
     /// Somebody wants it asleep.
     Hibernate {
-        /// Who; nobody for an idle machine.
-        actor: Option<String>,
+        /// Who.
+        by: By,
     },
     /// Somebody wants it asleep and pinned.
     Stop {
         /// Who.
-        actor: String,
+        by: By,
     },
     /// Somebody wants it gone.
     Delete {
-        /// Who; nobody when the record says so already.
-        actor: Option<String>,
+        /// Who; the platform when the record says so already.
+        by: By,
     },
     /// The agent is connected and has said who it is.
     Hello,
@@ -312,14 +321,16 @@ pub enum Effect {
 }
 
 /// A line of a machine's history.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct History {
+    /// When, Unix ms.
+    pub at_ms: u64,
     /// For programs and icons.
-    pub kind: &'static str,
+    pub kind: Cow<'static, str>,
     /// For people.
     pub detail: String,
-    /// Who caused it.
-    pub actor: Option<String>,
+    /// What caused it, and who.
+    pub by: By,
 }
 
 /// Why an order was refused.

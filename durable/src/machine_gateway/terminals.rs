@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use snapvm_protocol::agent::{OpenTerminal, ToAgent};
 use snapvm_protocol::ids::TerminalId;
 
+use super::cause::By;
 use super::command::Reply;
 use super::object::{Gateway, refused};
 use super::outside::Outside;
@@ -81,7 +82,7 @@ impl<O: Outside> Gateway<O> {
     }
 
     /// A client waits for its shell, or typed what nobody acknowledged.
-    pub(super) async fn open_terminal(&self, wanted: Terminal, wake: bool, unanswered: bool) -> Reply {
+    pub(super) async fn open_terminal(&self, wanted: Terminal, wake: bool, unanswered: bool, by: By) -> Reply {
         let known = self.terminal(wanted.session);
         if known.as_ref().is_some_and(|known| known.ended_ms.is_some()) {
             return refused(Refusal { code: "ended", detail: "This terminal has ended. Open a new one.".into() });
@@ -99,7 +100,7 @@ impl<O: Outside> Gateway<O> {
         }
         if wake
             && (unanswered || !ready)
-            && let Err(refusal) = self.apply(Event::Called).await
+            && let Err(refusal) = self.apply(Event::Called { by }).await
         {
             return refused(refusal);
         }

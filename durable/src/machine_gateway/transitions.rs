@@ -4,9 +4,10 @@ mod clock;
 mod upgrades;
 
 use snapvm_protocol::agent::{SleepKind, ToAgent};
-use snapvm_protocol::lifecycle::MachineState as State;
+use snapvm_protocol::lifecycle::{Cause, MachineState as State};
 use snapvm_protocol::sprites::SpriteStatus;
 
+use super::cause::By;
 use super::idle;
 use super::state::{Effect, Event, History, Machine, PREPARE_MS, REDIAL_MS, Refusal, Sleep, TRIES_MAX, WORK_MS, Work};
 
@@ -24,12 +25,12 @@ pub(super) fn on(machine: &mut Machine, event: Event, now: u64) -> Result<Vec<Ef
 fn take(machine: &mut Machine, event: Event, now: u64) -> Result<Vec<Effect>, Refusal> {
     Ok(match event {
         Event::Provision if machine.state == State::Creating => work(machine, Work::Provision, now),
-        Event::Start { actor } => start(machine, actor, now),
-        Event::Wanted => wanted(machine, now)?,
-        Event::Called => called(machine, now)?,
-        Event::Hibernate { actor } => hibernate(machine, actor, now)?,
-        Event::Stop { actor } => stop(machine, actor, now)?,
-        Event::Delete { actor } => delete(machine, actor, now),
+        Event::Start { by } => start(machine, by, now),
+        Event::Wanted { by } => wanted(machine, by, now)?,
+        Event::Called { by } => called(machine, by, now)?,
+        Event::Hibernate { by } => hibernate(machine, by, now)?,
+        Event::Stop { by } => stop(machine, by, now)?,
+        Event::Delete { by } => delete(machine, by, now),
         Event::Hello => hello(machine, now),
         Event::Agent { .. }
         | Event::Outdated { .. }
@@ -123,8 +124,12 @@ fn enter(machine: &mut Machine, state: State, reason: &str) {
     }
 }
 
-fn save(kind: &'static str, detail: impl Into<String>, actor: Option<String>) -> Effect {
-    Effect::Save(Some(History { kind, detail: detail.into(), actor }))
+fn save(kind: &'static str, detail: impl Into<String>, by: By, now: u64) -> Effect {
+    Effect::Save(Some(History { at_ms: now, kind: kind.into(), detail: detail.into(), by }))
+}
+
+fn agent() -> By {
+    By::nobody(Cause::Agent)
 }
 
 fn work(machine: &mut Machine, work: Work, now: u64) -> Vec<Effect> {
@@ -144,34 +149,35 @@ fn backoff_ms(tries: u32) -> u64 {
     500 << tries.min(7)
 }
 
-fn wake(machine: &mut Machine, why: &str, actor: Option<String>, now: u64) -> Vec<Effect> {
+fn wake(machine: &mut Machine, by: By, now: u64) -> Vec<Effect> {
+    let why = by.wakes();
     machine.sleep = None;
     if !machine.provisioned {
         enter(machine, State::Creating, "Being created.");
-        let mut effects = vec![save("creating", why, actor)];
+        let mut effects = vec![save("creating", why, by, now)];
         effects.extend(work(machine, Work::Provision, now));
         return effects;
     }
     enter(machine, State::Waking, "Waking up.");
     // The work comes first: everybody waits for it, and nobody for the record.
     let mut effects = work(machine, Work::Wake, now);
-    effects.push(save("waking", why, actor));
+    effects.push(save("waking", why, by, now));
     effects.push(Effect::TellTerminals);
     effects
 }
 
-fn start(machine: &mut Machine, actor: Option<String>, now: u64) -> Vec<Effect> {
+fn start(machine: &mut Machine, by: By, now: u64) -> Vec<Effect> {
     match machine.state {
-        State::Hibernated | State::Stopped | State::Failed => wake(machine, "Started by hand.", actor, now),
-        State::Hibernating | State::Stopping => cancel_sleep(machine, "Started by hand.", actor, now),
+        State::Hibernated | State::Stopped | State::Failed => wake(machine, by, now),
+        State::Hibernating | State::Stopping => cancel_sleep(machine, by, now),
         _ => vec![],
     }
 }
 
-fn wanted(machine: &mut Machine, now: u64) -> Result<Vec<Effect>, Refusal> {
+fn wanted(machine: &mut Machine, by: By, now: u64) -> Result<Vec<Effect>, Refusal> {
     match machine.state {
-        State::Hibernated => Ok(wake(machine, "Somebody needed it.", None, now)),
-        State::Hibernating => Ok(cancel_sleep(machine, "Somebody needed it.", None, now)),
+        State::Hibernated => Ok(wake(machine, by, now)),
+        State::Hibernating => Ok(cancel_sleep(machine, by, now)),
         State::Running if !machine.connected => {
             sooner(machine, now);
             Ok(vec![])
@@ -186,9 +192,9 @@ fn wanted(machine: &mut Machine, now: u64) -> Result<Vec<Effect>, Refusal> {
 
 /// A runtime that has paused the machine by itself may have left its sockets open, or they close a moment later: only
 /// a look tells, and what it finds asleep is woken.
-fn called(machine: &mut Machine, now: u64) -> Result<Vec<Effect>, Refusal> {
+fn called(machine: &mut Machine, by: By, now: u64) -> Result<Vec<Effect>, Refusal> {
     if machine.state != State::Running {
-        return wanted(machine, now);
+        return wanted(machine, by, now);
     }
     machine.called = true;
     let needed = if machine.connected { Work::Look } else { Work::Wake };
@@ -196,53 +202,59 @@ fn called(machine: &mut Machine, now: u64) -> Result<Vec<Effect>, Refusal> {
 }
 
 /// Before the agent was told to go, a sleep is called off; after that, the machine is woken.
-fn cancel_sleep(machine: &mut Machine, why: &str, actor: Option<String>, now: u64) -> Vec<Effect> {
+fn cancel_sleep(machine: &mut Machine, by: By, now: u64) -> Vec<Effect> {
     match machine.sleep.take() {
         Some(sleep) if !sleep.gone && machine.connected => {
-            enter(machine, State::Running, why);
+            let why = by.wakes();
+            enter(machine, State::Running, &why);
             machine.alarm_ms = None;
             machine.heard_since_ms = now;
             vec![
                 Effect::Tell(ToAgent::SleepCancel { sleep: sleep.number }),
-                save("running", format!("Sleep called off. {why}"), actor),
+                save("running", format!("Sleep called off. {why}"), by, now),
                 Effect::ReleaseWaiters,
                 Effect::TellTerminals,
             ]
         }
-        _ => wake(machine, why, actor, now),
+        _ => wake(machine, by, now),
     }
 }
 
-fn hibernate(machine: &mut Machine, actor: Option<String>, now: u64) -> Result<Vec<Effect>, Refusal> {
+fn hibernate(machine: &mut Machine, by: By, now: u64) -> Result<Vec<Effect>, Refusal> {
     match machine.state {
         State::Running => {
             let holds = machine.live_holds(now);
-            let (reason, unless) = match &actor {
+            let (reason, unless) = if by.is_order() {
                 // They last, and keep it awake again once somebody wakes it.
-                Some(_) => (format!("Hibernating, by hand{}.", clock::although(holds)), None),
-                None if holds > 0 => return Ok(vec![]),
-                None => ("Hibernating: nothing happened for a while.".into(), Some(machine.activity)),
+                (format!("Hibernating, {}{}.", by.manner(), clock::although(holds)), None)
+            } else if holds > 0 {
+                return Ok(vec![]);
+            } else {
+                (
+                    format!("Hibernating: nothing happened for {}.", clock::spoken(machine.idle_seconds)),
+                    Some(machine.activity),
+                )
             };
-            Ok(order_sleep(machine, SleepKind::Hibernate, &reason, unless, actor, now))
+            Ok(order_sleep(machine, SleepKind::Hibernate, &reason, unless, by, now))
         }
         State::Hibernating | State::Hibernated | State::Stopping | State::Stopped => Ok(vec![]),
         _ => Err(not_now(machine, "hibernate")),
     }
 }
 
-fn stop(machine: &mut Machine, actor: String, now: u64) -> Result<Vec<Effect>, Refusal> {
+fn stop(machine: &mut Machine, by: By, now: u64) -> Result<Vec<Effect>, Refusal> {
     let although = clock::although(machine.live_holds(now));
     match machine.state {
         State::Running | State::Hibernating => {
             machine.holds.clear();
             let reason = format!("Stopping{although}.");
-            Ok(order_sleep(machine, SleepKind::Stop, &reason, None, Some(actor), now))
+            Ok(order_sleep(machine, SleepKind::Stop, &reason, None, by, now))
         }
         State::Hibernated => {
             machine.holds.clear();
             machine.alarm_ms = None;
-            enter(machine, State::Stopped, "Stopped by hand.");
-            Ok(vec![save("stopped", format!("Stopped{although}."), Some(actor)), Effect::TellTerminals])
+            enter(machine, State::Stopped, &format!("Stopped {}.", by.manner()));
+            Ok(vec![save("stopped", format!("Stopped{although}."), by, now), Effect::TellTerminals])
         }
         State::Stopping | State::Stopped => Ok(vec![]),
         _ => Err(not_now(machine, "stop")),
@@ -261,7 +273,7 @@ fn order_sleep(
     kind: SleepKind,
     reason: &str,
     unless_activity_after: Option<u64>,
-    actor: Option<String>,
+    by: By,
     now: u64,
 ) -> Vec<Effect> {
     machine.sleeps += 1;
@@ -274,8 +286,9 @@ fn order_sleep(
     if !machine.connected {
         sooner(machine, now + machine.next_look_seconds(0) * 1000);
     }
-    let mut effects = vec![save(state.as_str(), reason, actor.clone()), Effect::TellTerminals];
-    effects.extend(tell(machine, ToAgent::Sleep { sleep: number, kind, clear_tasks: actor.is_some() }));
+    let clear_tasks = by.is_order();
+    let mut effects = vec![save(state.as_str(), reason, by, now), Effect::TellTerminals];
+    effects.extend(tell(machine, ToAgent::Sleep { sleep: number, kind, clear_tasks }));
     effects
 }
 
@@ -289,7 +302,7 @@ fn sleep_ready(machine: &mut Machine, number: u64, now: u64) -> Vec<Effect> {
         return vec![Effect::Tell(ToAgent::SleepGo { sleep: number }), Effect::Unbind];
     }
     if sleep.unless_activity_after.is_some_and(|before| before != activity) {
-        return cancel_sleep(machine, "It was used while it went to sleep.", None, now);
+        return cancel_sleep(machine, clock::used(machine), now);
     }
     sleep.gone = true;
     sleep.looks = 0;
@@ -297,11 +310,11 @@ fn sleep_ready(machine: &mut Machine, number: u64, now: u64) -> Vec<Effect> {
     vec![Effect::Tell(ToAgent::SleepGo { sleep: number }), Effect::Unbind]
 }
 
-fn delete(machine: &mut Machine, actor: Option<String>, now: u64) -> Vec<Effect> {
+fn delete(machine: &mut Machine, by: By, now: u64) -> Vec<Effect> {
     enter(machine, State::Deleting, "Being deleted.");
     machine.sleep = None;
     let mut effects = vec![
-        save("deleting", "Deletion ordered.", actor),
+        save("deleting", "Deletion ordered.", by, now),
         Effect::RefuseWaiters { code: "deleting", detail: "The machine is being deleted.".into() },
         Effect::TellTerminals,
         Effect::Unbind,
@@ -336,7 +349,7 @@ fn hello(machine: &mut Machine, now: u64) -> Vec<Effect> {
             enter(machine, State::Running, detail);
             machine.alarm_ms = None;
             machine.sleep = None;
-            vec![Effect::ReleaseWaiters, save("running", detail, None), Effect::TellTerminals]
+            vec![Effect::ReleaseWaiters, save("running", detail, agent(), now), Effect::TellTerminals]
         }
         // Stopped is pinned: whoever woke the sprite, it goes back to sleep.
         State::Stopped => {
@@ -347,7 +360,7 @@ fn hello(machine: &mut Machine, now: u64) -> Vec<Effect> {
             enter(machine, State::Stopping, "Stopping: it is pinned asleep.");
             machine.alarm_ms = Some(now + PREPARE_MS);
             vec![
-                save("stopping", machine.reason.clone(), None),
+                save("stopping", machine.reason.clone(), agent(), now),
                 Effect::Tell(ToAgent::Sleep { sleep: number, kind: SleepKind::Stop, clear_tasks: true }),
             ]
         }
@@ -375,7 +388,7 @@ fn looked(machine: &mut Machine, status: Option<SpriteStatus>, now: u64) -> Vec<
         enter(machine, State::Failed, "Its runtime is gone. Delete the machine and create it again.");
         machine.alarm_ms = None;
         return vec![
-            save("failed", machine.reason.clone(), None),
+            save("failed", machine.reason.clone(), By::default(), now),
             Effect::RefuseWaiters { code: "failed", detail: machine.reason.clone() },
             Effect::TellTerminals,
         ];
@@ -390,7 +403,7 @@ fn looked(machine: &mut Machine, status: Option<SpriteStatus>, now: u64) -> Vec<
             enter(machine, state, detail);
             machine.sleep = None;
             machine.alarm_ms = None;
-            vec![save(state.as_str(), detail, None), Effect::TellTerminals]
+            vec![save(state.as_str(), detail, By::nobody(Cause::Runtime), now), Effect::TellTerminals]
         }
         State::Hibernating | State::Stopping => {
             let looks = machine.sleep.as_mut().map_or(0, |sleep| {
@@ -416,7 +429,11 @@ fn looked(machine: &mut Machine, status: Option<SpriteStatus>, now: u64) -> Vec<
         State::Running if asleep => {
             enter(machine, State::Hibernated, "Asleep: the runtime paused it by itself.");
             machine.alarm_ms = None;
-            vec![save("hibernated", machine.reason.clone(), None), Effect::Unbind, Effect::TellTerminals]
+            vec![
+                save("hibernated", machine.reason.clone(), By::nobody(Cause::Runtime), now),
+                Effect::Unbind,
+                Effect::TellTerminals,
+            ]
         }
         State::Running => work(machine, Work::Wake, now),
         _ => vec![],
@@ -429,14 +446,14 @@ fn failed(machine: &mut Machine, what: Work, reason: String, now: u64) -> Vec<Ef
         machine.alarm_ms = Some(now + backoff_ms(machine.tries));
         return vec![];
     }
-    give_up(machine, what, &reason)
+    give_up(machine, what, &reason, now)
 }
 
 fn gave_up(machine: &Machine) -> bool {
     machine.tries >= TRIES_MAX && matches!(machine.state, State::Creating | State::Waking)
 }
 
-fn give_up(machine: &mut Machine, what: Work, reason: &str) -> Vec<Effect> {
+fn give_up(machine: &mut Machine, what: Work, reason: &str, now: u64) -> Vec<Effect> {
     let what = match what {
         Work::Provision => "could not be created",
         _ => "could not be woken",
@@ -444,7 +461,7 @@ fn give_up(machine: &mut Machine, what: Work, reason: &str) -> Vec<Effect> {
     enter(machine, State::Failed, &format!("It {what}: {reason}. Start it to try again."));
     machine.alarm_ms = None;
     vec![
-        save("failed", machine.reason.clone(), None),
+        save("failed", machine.reason.clone(), By::default(), now),
         Effect::RefuseWaiters { code: "failed", detail: machine.reason.clone() },
         Effect::TellTerminals,
     ]
@@ -454,7 +471,7 @@ fn alarm(machine: &mut Machine, now: u64) -> Vec<Effect> {
     machine.alarm_ms = None;
     let mut effects = if machine.unsaved { vec![Effect::Save(None)] } else { vec![] };
     if gave_up(machine) {
-        effects.extend(give_up(machine, Work::Wake, "its agent did not connect"));
+        effects.extend(give_up(machine, Work::Wake, "its agent did not connect", now));
         return effects;
     }
     effects.extend(match machine.state {

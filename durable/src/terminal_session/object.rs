@@ -6,6 +6,7 @@ use std::rc::Rc;
 use serde::{Deserialize, Serialize};
 use snapvm_protocol::agent::{TerminalEnd, close};
 use snapvm_protocol::ids::{MachineId, TerminalId};
+use snapvm_protocol::lifecycle::Cause;
 use snapvm_protocol::terminal::{Frame, Notice, SUBPROTOCOL};
 use snapvm_protocol::tickets::{Purpose, TicketError};
 use worker::{Request, Response, State, WebSocketPair};
@@ -15,6 +16,7 @@ use super::command::Command;
 use super::kept::Arriving;
 use super::outside::{Arrival, Outside};
 use crate::dial::{Dial, LIFETIME_MS};
+use crate::machine_gateway::cause::By;
 use crate::machine_gateway::command::{Command as GatewayCommand, Reply};
 use crate::memory::Memory;
 
@@ -39,8 +41,8 @@ pub(super) struct Inner<O> {
     /// A cache of what the platform keeps.
     pub(super) sockets: RefCell<Option<Sockets>>,
     pub(super) arriving: RefCell<Option<Arriving>>,
-    /// Since when input is unacknowledged, Unix ms.
-    pub(super) unacknowledged: Cell<Option<u64>>,
+    /// Since when input is unacknowledged, Unix ms, and which client's.
+    pub(super) unacknowledged: Cell<Option<(u64, u32)>>,
     pub(super) alarm_set: Cell<bool>,
     /// When input that found no agent last asked for a wake, Unix ms.
     pub(super) called_ms: Cell<u64>,
@@ -191,7 +193,7 @@ impl<O: Outside> Session<O> {
     fn call(&self, id: u32, wake: bool) {
         let this = self.clone();
         self.0.state.wait_until(async move {
-            let notice = this.open(wake, false).await;
+            let notice = this.open(wake, false, id).await;
             // The agent may have dialled meanwhile, and said so itself.
             if this.agent().is_none() {
                 this.to_client(id, &Frame::Notice(notice).encode());
@@ -199,15 +201,18 @@ impl<O: Outside> Session<O> {
         });
     }
 
-    /// Asks the gateway for the session's shell, and says in a client's words what the machine is doing.
-    pub(super) async fn open(&self, wake: bool, unanswered: bool) -> Notice {
+    /// Asks the gateway for the session's shell on a client's account, and says in a client's words what the machine is
+    /// doing.
+    pub(super) async fn open(&self, wake: bool, unanswered: bool, client: u32) -> Notice {
         let failed = |reason: &str| Notice::Failed { reason: reason.into() };
         let (Ok(Some(machine)), Ok(Some(session))) = (self.0.memory.get("machine"), self.0.memory.get("session"))
         else {
             return failed("The session is not known here.");
         };
         let directory = self.0.memory.get("directory").ok().flatten();
-        let command = GatewayCommand::OpenTerminal { session, columns: 80, rows: 24, directory, wake, unanswered };
+        let account = self.with_client(client, |peer| peer.client.visitor.account.clone());
+        let by = By { actor: account, ..By::nobody(Cause::Terminal) };
+        let command = GatewayCommand::OpenTerminal { session, columns: 80, rows: 24, directory, wake, unanswered, by };
         match self.0.outside.gateway(machine, &command).await {
             Some(Reply::State { state, reason }) => crate::machine_gateway::notice(state, &reason, wake),
             Some(Reply::Refused { detail, .. }) => Notice::Failed { reason: detail },

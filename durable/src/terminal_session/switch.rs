@@ -90,14 +90,14 @@ impl<O: Outside> Session<O> {
                 return;
             }
             self.0.called_ms.set(now);
-            let notice = self.open(true, true).await;
+            let notice = self.open(true, true, id).await;
             if self.agent().is_none() {
                 self.to_client(id, &Frame::Notice(notice).encode());
             }
             return;
         }
         if self.0.unacknowledged.get().is_none() {
-            self.0.unacknowledged.set(Some(now));
+            self.0.unacknowledged.set(Some((now, id)));
         }
         if !self.0.alarm_set.replace(true) {
             self.set_alarm(UNACKNOWLEDGED_MS).await;
@@ -107,7 +107,7 @@ impl<O: Outside> Session<O> {
     /// Has input been waiting for an acknowledgement for two seconds? The alarm may be older than the input: that is
     /// waited for here, so that typing sets no more than one alarm in two seconds.
     pub(super) async fn check_input(&self) {
-        while let Some(since) = self.0.unacknowledged.get() {
+        while let Some((since, _)) = self.0.unacknowledged.get() {
             let age = self.0.outside.now_ms().saturating_sub(since);
             if age >= UNACKNOWLEDGED_MS {
                 break;
@@ -115,10 +115,8 @@ impl<O: Outside> Session<O> {
             self.0.outside.delay(UNACKNOWLEDGED_MS - age).await;
         }
         self.0.alarm_set.set(false);
-        if self.0.unacknowledged.take().is_none() {
-            return;
-        }
-        let notice = self.open(true, true).await;
+        let Some((_, client)) = self.0.unacknowledged.take() else { return };
+        let notice = self.open(true, true, client).await;
         // An agent that is there may just not get its shell to read; it says nothing new then.
         if notice != Notice::Waking || self.agent().is_none() {
             self.broadcast(&Frame::Notice(notice));

@@ -2,7 +2,7 @@
 
 use super::super::state::{Effect, Event, Machine, Work};
 use super::super::upgrade::{AGAIN_MS, Outcome, Step};
-use super::{State, enter, gave_up, give_up, lost, save, sooner, tell, work};
+use super::{State, agent, enter, gave_up, give_up, lost, save, sooner, tell, work};
 use snapvm_protocol::agent::ToAgent;
 
 /// What the history calls all of it.
@@ -16,7 +16,7 @@ pub(super) fn on(machine: &mut Machine, event: Event, now: u64) -> Vec<Effect> {
                 Outcome::Upgraded => Some("Its agent was upgraded in place: terminals and services went on."),
                 Outcome::Died => Some("Its agent did not survive an upgrade, and started again as it was."),
             };
-            let mut effects: Vec<Effect> = detail.map(|detail| save(KIND, detail, None)).into_iter().collect();
+            let mut effects: Vec<Effect> = detail.map(|detail| save(KIND, detail, agent(), now)).into_iter().collect();
             effects.extend(next(machine, now));
             effects
         }
@@ -32,7 +32,7 @@ pub(super) fn on(machine: &mut Machine, event: Event, now: u64) -> Vec<Effect> {
             if machine.upgrade.refused(&digest, again) {
                 let name = machine.upgrade.name();
                 let detail = format!("Its agent could not be upgraded to {name}: {reason}. The old one goes on.");
-                return vec![save(KIND, detail, None)];
+                return vec![save(KIND, detail, agent(), now)];
             }
             if again && machine.is_ready() {
                 sooner(machine, now + AGAIN_MS);
@@ -76,7 +76,7 @@ pub(super) fn failed(machine: &mut Machine, reason: &str, now: u64) -> Vec<Effec
         return vec![];
     }
     let detail = format!("The agent {} could not be delivered: {reason}.", machine.upgrade.name());
-    vec![save(KIND, detail, None)]
+    vec![save(KIND, detail, agent(), now)]
 }
 
 /// Nothing can be handed over by an agent that nobody can talk to: it is replaced, and what it held is lost.
@@ -91,10 +91,10 @@ fn outdated(machine: &mut Machine, protocol: u32, carried: bool, now: u64) -> Ve
     machine.provisioned = true;
     if carried {
         let reason = format!("its agent speaks protocol version {protocol}, and this deployment carries no other");
-        return give_up(machine, Work::Wake, &reason);
+        return give_up(machine, Work::Wake, &reason, now);
     }
     if gave_up(machine) {
-        return give_up(machine, Work::Wake, "its agent could not be replaced");
+        return give_up(machine, Work::Wake, "its agent could not be replaced", now);
     }
     let mut effects = vec![];
     if machine.state != State::Waking {
@@ -107,7 +107,7 @@ fn outdated(machine: &mut Machine, protocol: u32, carried: bool, now: u64) -> Ve
             "Its agent speaks protocol version {protocol}, which SnapVM no longer speaks, and is replaced: \
              open terminals end, services start again."
         );
-        effects.push(save(KIND, detail, None));
+        effects.push(save(KIND, detail, agent(), now));
     }
     effects
 }
