@@ -79,7 +79,9 @@ async fn a_hibernated_machine_stands_still_until_somebody_needs_it() {
     let owner = &machine.record().await["owner"]["name"];
     let of = |kind: &str| -> Vec<_> {
         let events = events["events"].as_array().unwrap().iter().filter(|event| event["kind"] == kind);
-        events.map(|event| (event["cause"].as_str().unwrap(), &event["actor"], event["detail"].as_str().unwrap())).collect()
+        events
+            .map(|event| (event["cause"].as_str().unwrap(), &event["actor"], event["detail"].as_str().unwrap()))
+            .collect()
     };
     let request = ("request", owner, "A request to its port 3000 came.");
     let terminal = ("terminal", owner, "Somebody opened a terminal or typed in one.");
