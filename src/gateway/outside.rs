@@ -232,7 +232,7 @@ impl Outside for World {
     async fn sprite(&self, record: &Record) -> Result<Sprite, Failure> {
         let name = record.sprite_name();
         let sprite = self.sprites.get(&name).await?.ok_or(Failure::NoSprite)?;
-        self.sprites.checked(sprite, record.sprite_id.as_deref())
+        Ok(self.sprites.checked(sprite, record.sprite_id.as_deref())?)
     }
 
     async fn provision(&self, record: &Record) -> Result<Sprite, Failure> {
@@ -252,12 +252,12 @@ impl Outside for World {
     }
 
     async fn wake(&self, url: &str, ticket: &str, timeout_ms: u64) -> Result<(), Failure> {
-        self.sprites.wake(url, ticket, timeout_ms).await
+        Ok(self.sprites.wake(url, ticket, timeout_ms).await?)
     }
 
     async fn restart_agent(&self, record: &Record) -> Result<(), Failure> {
         let name = record.sprite_name();
-        self.sprites.start_service(&name, SERVICE_NAME).await
+        Ok(self.sprites.start_service(&name, SERVICE_NAME).await?)
     }
 
     fn agent_digest(&self) -> &str {
@@ -272,7 +272,7 @@ impl Outside for World {
 
     async fn settle_agent(&self, record: &Record) -> Result<(), Failure> {
         let sprite = self.sprite(record).await?;
-        self.sprites.rename_file(&sprite.name, NEXT_BINARY_PATH, BINARY_PATH).await
+        Ok(self.sprites.rename_file(&sprite.name, NEXT_BINARY_PATH, BINARY_PATH).await?)
     }
 
     async fn replace_agent(&self, record: &Record) -> Result<(), Failure> {
@@ -281,11 +281,11 @@ impl Outside for World {
         self.settle_agent(record).await?;
         let name = record.sprite_name();
         self.sprites.stop_service(&name, SERVICE_NAME).await?;
-        self.sprites.put_service(&name, SERVICE_NAME, &self.agent_service(record)).await
+        Ok(self.sprites.put_service(&name, SERVICE_NAME, &self.agent_service(record)).await?)
     }
 
     async fn delete_sprite(&self, record: &Record) -> Result<(), Failure> {
-        self.sprites.delete(&record.sprite_name()).await
+        Ok(self.sprites.delete(&record.sprite_name()).await?)
     }
 
     async fn tell_terminal(&self, session: TerminalId, command: &TerminalCommand) -> Result<(), Failure> {
