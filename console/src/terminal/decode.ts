@@ -20,8 +20,11 @@ const text = new TextDecoder("utf-8", { fatal: true });
 
 type Json = Record<string, unknown>;
 
-/** Reads one frame. Throws {@link InvalidFrame} for anything that is not one of ours. */
-export function decode(message: ArrayBuffer): Received {
+/**
+ * Reads one frame. Throws {@link InvalidFrame} for one that is not as it should be; `null` for one of a type, or with a
+ * notice, that only a newer SnapVM knows: those are left out.
+ */
+export function decode(message: ArrayBuffer): Received | null {
   if (message.byteLength === 0) {
     throw new InvalidFrame("the frame is cut short");
   }
@@ -54,14 +57,16 @@ export function decode(message: ArrayBuffer): Received {
       };
     case 0x17:
       return { type: "snapshot-part", ...readPart(message, view, SNAPSHOT_MAX) };
-    case 0x21:
-      return { type: "notice", notice: readNotice(readJson(message)) };
+    case 0x21: {
+      const notice = readNotice(readJson(message));
+      return notice && { type: "notice", notice };
+    }
     case 0x22:
       return { type: "kept", head: readKept(readJson(message)) };
     case 0x23:
       return { type: "kept-part", ...readPart(message, view, KEPT_MAX) };
     default:
-      throw new InvalidFrame(`the frame's type ${kind} is unknown`);
+      return null;
   }
 }
 
@@ -225,21 +230,22 @@ function readPerson(value: unknown): Person {
   };
 }
 
-function readNotice(json: Json): Notice {
-  switch (json.is) {
+function readNotice(json: Json): Notice | null {
+  const is = string(json.is);
+  switch (is) {
     case "waking":
     case "connected":
     case "asleep":
     case "sleeping":
-      return { is: json.is };
+      return { is };
     case "people":
       if (!Array.isArray(json.people)) {
         throw malformed();
       }
-      return { is: "people", people: json.people.slice(0, PEOPLE_MAX).map(readPerson) };
+      return { is, people: json.people.slice(0, PEOPLE_MAX).map(readPerson) };
     case "failed":
-      return { is: "failed", reason: typeof json.reason === "string" ? json.reason : "" };
+      return { is, reason: typeof json.reason === "string" ? json.reason : "" };
     default:
-      throw malformed();
+      return null;
   }
 }

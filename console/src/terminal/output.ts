@@ -9,6 +9,8 @@ const ACKNOWLEDGE_AFTER = 50;
 export class Output {
   /** The next offset we want. */
   received = 0;
+  /** The next offset that we are sent: before `received` while what we have comes again. */
+  private position = 0;
   private parsed = 0;
   private acknowledged = 0;
   /** Output before this offset is history. */
@@ -27,9 +29,16 @@ export class Output {
   /** Output goes on at the offset, with nothing before it. The screen has been cleared. */
   start(offset: number): void {
     this.received = offset;
+    this.position = offset;
     this.parsed = offset;
     this.acknowledged = offset;
     this.run++;
+  }
+
+  /** Output goes on at an offset that we have, and is to be acknowledged from there on. */
+  resume(offset: number): void {
+    this.position = offset;
+    this.acknowledged = Math.min(this.acknowledged, offset);
   }
 
   /** Output goes on at the offset; these bytes stand for everything before it, and are acknowledged as such. */
@@ -52,14 +61,16 @@ export class Output {
     this.setOld(this.received < offset);
   }
 
-  /** Takes what is new of these bytes; answers how many bytes are missing before them. */
-  take(offset: number, bytes: Uint8Array): number {
+  /** Takes what is new of these bytes; `false` when some are missing before them. */
+  take(offset: number, bytes: Uint8Array): boolean {
     const known = this.received - offset;
     if (known < 0) {
-      return -known;
+      return false;
     }
+    this.position = offset + bytes.length;
     if (known >= bytes.length) {
-      return 0;
+      this.acknowledge();
+      return true;
     }
     let rest = known > 0 ? bytes.subarray(known) : bytes;
     const left = this.liveFrom - this.received;
@@ -69,13 +80,14 @@ export class Output {
       rest = rest.subarray(left);
     }
     this.pass(rest);
-    return 0;
+    return true;
   }
 
   /** These offsets are gone. */
   skip(to: number): void {
     if (to > this.received) {
       this.received = to;
+      this.position = to;
       this.parsed = to;
       this.setOld(this.received < this.liveFrom);
     }
@@ -105,8 +117,13 @@ export class Output {
     }
   }
 
+  /** What may be acknowledged: parsed, and sent by the agent that is to hear of it. */
+  private get done(): number {
+    return Math.min(this.parsed, this.position);
+  }
+
   private acknowledge(): void {
-    if (this.acknowledged >= 0 && this.parsed - this.acknowledged >= ACKNOWLEDGE_BYTES) {
+    if (this.acknowledged >= 0 && this.done - this.acknowledged >= ACKNOWLEDGE_BYTES) {
       this.sendAcknowledge();
     } else if (!this.timers.has("acknowledge")) {
       this.timers.after("acknowledge", ACKNOWLEDGE_AFTER, () => this.sendAcknowledge());
@@ -115,8 +132,9 @@ export class Output {
 
   private sendAcknowledge(): void {
     this.timers.cancel("acknowledge");
-    if (this.parsed > this.acknowledged && this.send(this.parsed)) {
-      this.acknowledged = this.parsed;
+    const { done } = this;
+    if (done > this.acknowledged && this.send(done)) {
+      this.acknowledged = done;
     }
   }
 }

@@ -199,6 +199,19 @@ describe("the kept screen", () => {
     expect(screen.text).toBe("all of it");
   });
 
+  it("tells those who were there all the time where the shell was and when that was, and leaves their screen alone", () => {
+    const { screen, last, status, stream } = connected();
+    last().ready();
+    last().output(0, "all of it");
+    last().notice({ is: "sleeping" });
+    last().keptScreen("kept", { offset: 9, directory: "/srv/app", at_ms: 12_345 });
+    last().notice({ is: "asleep" });
+    expect(screen.text).toBe("all of it");
+    expect(status()).toEqual({ is: "asleep", since: 12_345 });
+    last().end({ by: "lost" });
+    expect(stream.directory).toBe("/srv/app");
+  });
+
   it("replaces what is older", () => {
     const { screen, last } = connected();
     last().ready();

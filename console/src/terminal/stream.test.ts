@@ -42,7 +42,7 @@ describe("output", () => {
 
   it("starts over at a frame that nobody can read, and at a ready that leaves a hole", () => {
     const { last, sockets, notes } = connected();
-    last().onmessage?.(Uint8Array.of(0xff).buffer);
+    last().onmessage?.(Uint8Array.of(0x13, 1).buffer);
     vi.advanceTimersByTime(250);
     last().open();
     last().ready({ offset: 7, reset: false });
@@ -58,6 +58,61 @@ describe("output", () => {
     last().ready({ offset: 1, reset: false });
     last().output(1, "bcd");
     expect(screen.text).toBe("abcd");
+  });
+
+  it("that comes again is left out and acknowledged all the same, no further than it came", () => {
+    const { screen, last } = connected();
+    last().ready();
+    last().output(0, "x".repeat(60_000));
+    last().output(60_000, "y");
+    vi.advanceTimersByTime(50);
+    last().notice({ is: "connected" });
+    last().ready({ offset: 0, reset: false });
+    const before = last().acknowledged().length;
+    last().output(0, "x".repeat(40_000));
+    vi.advanceTimersByTime(50);
+    last().output(40_000, "x".repeat(20_000));
+    last().output(60_000, "yz");
+    vi.advanceTimersByTime(50);
+    expect(last().acknowledged().slice(before)).toEqual([40_000, 60_002]);
+    expect(screen.text).toBe(`${"x".repeat(60_000)}yz`);
+  });
+
+  it("goes on when a ready answers an earlier attach, and what was meant for a place given up is left out", () => {
+    const { screen, last, sockets, notes, status } = connected();
+    last().ready({ offset: 500, snapshot: { bytes: 4, dropped_lines: 0 } });
+    last().snapshotPart(0, "sn");
+    // The agent's socket is replaced twice, and the second agent's gets both attaches.
+    last().notice({ is: "connected" });
+    last().snapshotPart(2, "ap");
+    last().output(500, "lost with its snapshot");
+    last().truncated(0, 7);
+    last().size(10, 10, false);
+    last().inputAcknowledge(9);
+    last().notice({ is: "connected" });
+    expect(last().of(0x01)).toHaveLength(3);
+    last().ready({ offset: 600, snapshot: { bytes: 2, dropped_lines: 0 } });
+    last().snapshotPart(0, "$ ");
+    last().output(600, "ls");
+    last().ready({ offset: 602, snapshot: { bytes: 4, dropped_lines: 0 } });
+    last().snapshotPart(0, "$ ls");
+    last().output(602, "!");
+    // An answer to an older wish, of bytes that are here already.
+    last().ready({ offset: 600, reset: true });
+    last().output(600, "ls!?");
+    expect(screen.text).toBe("($ ls)!?");
+    expect(sockets).toHaveLength(1);
+    expect(notes).toEqual([]);
+    expect(status()).toEqual({ is: "live" });
+  });
+
+  it("is followed past frames and notices that only a newer SnapVM knows", () => {
+    const { screen, last, sockets, status } = connected();
+    last().ready();
+    last().onmessage?.(Uint8Array.of(0x7f, 1, 2, 3).buffer);
+    last().notice({ is: "from-the-future" } as never);
+    last().output(0, "on");
+    expect([screen.text, sockets.length, status()]).toEqual(["on", 1, { is: "live" }]);
   });
 
   it("is acknowledged when it was parsed, together after 50 ms or at once after 64 KiB", () => {
@@ -186,6 +241,7 @@ describe("a snapshot", () => {
     vi.advanceTimersByTime(250);
     expect(sockets).toHaveLength(2);
     last().open();
+    last().ready();
     last().snapshotPart(0, "x");
     vi.advanceTimersByTime(450);
     expect(sockets).toHaveLength(3);
@@ -244,6 +300,22 @@ describe("input", () => {
     type("x".repeat(1024 * 1024));
     expect(last().inputs()).toHaveLength(3);
     expect(notes).toEqual(["Too much input is waiting; this was not taken."]);
+  });
+
+  it("is on its way 256 KiB at most, and the rest follows what is applied", () => {
+    const { last, type } = connected();
+    last().ready();
+    type("x".repeat(600_000));
+    expect(last().inputs()).toHaveLength(16);
+    last().inputAcknowledge(4);
+    expect(last().inputs()).toHaveLength(20);
+    last().inputAcknowledge(20);
+    last().inputAcknowledge(36);
+    expect(
+      last()
+        .inputs()
+        .map(([number]) => number),
+    ).toEqual(Array.from({ length: 37 }, (_, at) => at + 1));
   });
 
   it("is sent again when the agent repeats its acknowledgement", () => {

@@ -1,11 +1,10 @@
-// One terminal's stream: attaches, resumes by offset, draws snapshots and kept screens, numbers input, acknowledges what
-// was parsed, and comes back after drops. No DOM: the emulator is behind `Screen`, the network behind `Socket`.
-import { Assembly } from "./assembly";
+// One terminal's stream over any number of sockets: attaches, comes back after drops, numbers input, and says what the
+// connection is doing. What arrives is `Follower`'s. No DOM: the emulator is behind `Screen`, the network behind `Socket`.
 import { Connection, type Socket } from "./connection";
 import { decode } from "./decode";
+import { Broken, Follower } from "./follower";
 import * as frames from "./frames";
 import { InputQueue } from "./input";
-import { KeptScreen } from "./kept";
 import { Output } from "./output";
 import type { Screen, Size } from "./screen";
 import { backoff, CLOSE_ASLEEP, describeBytes, refusal, type Status } from "./status";
@@ -42,17 +41,10 @@ export class TerminalStream {
   private status: Status = { is: "connecting" };
   private readonly timers = new Timers();
   private readonly input = new InputQueue();
-  private readonly output: Output;
+  private readonly follower: Follower;
   private readonly connection: Connection;
-  private epoch: number | null = null;
-  /** Whether what is on the screen can be continued from where it stopped. */
-  private resumable = false;
+  /** Whether the agent hears us and the screen is in step with it. */
   private attached = false;
-  private below: boolean;
-  private snapshot: Assembly<frames.SnapshotHead> | null = null;
-  /** What `ready` said that announced the snapshot. */
-  private announced: frames.Ready | null = null;
-  private readonly kept = new KeptScreen();
   private readonly size: WindowSize;
   private attempt = 0;
   /** Whether the next connection wakes the machine. */
@@ -63,11 +55,16 @@ export class TerminalStream {
 
   constructor(private readonly options: StreamOptions) {
     this.wakeNext = options.wake;
-    this.below = options.below;
     const { screen, on } = options;
     const send = (size: Size) => this.sendSize(size);
     this.size = new WindowSize(options.size, screen, this.timers, send, on.size);
-    this.output = new Output(screen, this.timers, (offset) => this.sendAcknowledge(offset));
+    const output = new Output(screen, this.timers, (offset) => this.sendAcknowledge(offset));
+    this.follower = new Follower(screen, output, options.below, {
+      note: on.note,
+      another: (applied) => this.dropInput("it is another one now", applied),
+      inStep: (ready) => this.inStep(ready),
+      keptShown: (size) => on.size(size, true),
+    });
     this.connection = new Connection(options.connect, this.timers, {
       // The object says `connected` when an agent can hear us, mostly at once; do not rely on it for ever.
       opened: () => this.timers.after("attach", ATTACH_ANYWAY, () => this.sendAttach()),
@@ -88,7 +85,7 @@ export class TerminalStream {
 
   /** The shell's last known working directory. */
   get directory(): string | null {
-    return this.kept.directory;
+    return this.follower.directory;
   }
 
   /** Connects, and wakes the machine when it sleeps. */
@@ -114,16 +111,13 @@ export class TerminalStream {
     if (this.status.is === "ended" || this.status.is === "closed" || bytes.length === 0) {
       return;
     }
-    const numbered = this.input.push(bytes);
-    if (!numbered) {
+    if (!this.input.push(bytes)) {
       this.options.on.note("Too much input is waiting; this was not taken.");
       return;
     }
     this.claim();
     if (this.attached) {
-      for (const piece of numbered) {
-        this.connection.send(frames.encodeInput(piece.number, piece.bytes));
-      }
+      this.sendInput();
     } else if (this.status.is === "asleep") {
       this.wake();
     }
@@ -153,9 +147,9 @@ export class TerminalStream {
       return;
     }
     this.detached();
+    this.follower.disconnected();
     this.timers.cancel("connect");
     this.timers.cancel("steady");
-    this.kept.interrupted();
     this.waked = this.wakeNext;
     this.wakeNext = false;
     this.connection.open(this.waked);
@@ -190,19 +184,12 @@ export class TerminalStream {
   // There is no agent to talk to now: `connected` says when there is one again.
   private detached(): void {
     this.attached = false;
-    this.snapshot = null;
+    this.follower.detached();
     this.timers.cancel("attach");
   }
 
   private sendAttach(): void {
-    const { columns, rows } = this.size.ours;
-    // Below another shell's text, a snapshot would not do: it stands for the whole screen.
-    const follow = this.below && !this.resumable ? "bytes" : "screen";
-    const attach: frames.Attach = { columns, rows, key: this.options.key, follow };
-    if (this.epoch !== null && this.resumable) {
-      attach.epoch = this.epoch;
-      attach.offset = this.output.received;
-    }
+    const attach: frames.Attach = { ...this.size.ours, key: this.options.key, ...this.follower.wish() };
     this.timers.cancel("attach");
     this.connection.send(frames.encodeAttach(attach));
   }
@@ -220,139 +207,85 @@ export class TerminalStream {
     return this.attached;
   }
 
-  private sendPending(): void {
-    for (const { number, bytes } of this.input.pending()) {
+  private sendInput(): void {
+    for (const { number, bytes } of this.input.due()) {
       this.connection.send(frames.encodeInput(number, bytes));
     }
   }
 
   private receive(data: ArrayBuffer): void {
-    let frame: frames.Received;
     try {
-      frame = decode(data);
+      const frame = decode(data);
+      if (frame) {
+        this.take(frame);
+      }
     } catch (error) {
-      this.startOver(`An unreadable message arrived (${String(error)}).`);
-      return;
+      if (error instanceof Broken) {
+        this.startOver(error.message);
+      } else if (error instanceof frames.InvalidFrame) {
+        this.startOver(`An unreadable message arrived (${error.message}).`);
+      } else {
+        throw error;
+      }
     }
+  }
+
+  private take(frame: frames.Received): void {
     switch (frame.type) {
       case "ready":
-        this.ready(frame.ready);
+        if (this.follower.ready(frame.ready)) {
+          this.sendAttach();
+        }
         break;
       case "snapshot-part":
-        this.snapshotPart(frame.position, frame.bytes);
+        this.follower.snapshotPart(frame.position, frame.bytes);
         break;
       case "output":
-        this.received(frame.offset, frame.bytes);
+        this.follower.received(frame.offset, frame.bytes);
         break;
       case "input-acknowledge":
-        if (this.input.acknowledge(frame.number)) {
-          this.sendPending();
+        if (this.attached) {
+          this.input.acknowledge(frame.number);
+          this.sendInput();
         }
         break;
       case "truncated":
-        this.truncated(frame.from, frame.to);
+        this.follower.truncated(frame.from, frame.to);
         break;
       case "end":
         this.ended(frame.end);
         break;
       case "size":
-        this.size.is(frame, frame.owner);
+        if (this.attached) {
+          this.size.is(frame, frame.owner);
+        }
         break;
       case "notice":
         this.noticed(frame.notice);
         break;
       case "kept":
-        this.showKept(this.kept.announce(frame.head));
+        // It comes only while there is no agent.
+        this.detached();
+        this.follower.keptHead(frame.head);
+        this.keptShown();
         break;
       case "kept-part":
-        this.showKept(this.kept.take(frame.position, frame.bytes));
+        this.follower.keptPart(frame.position, frame.bytes);
+        this.keptShown();
         break;
     }
   }
 
-  private ready(ready: frames.Ready): void {
-    this.snapshot = ready.snapshot && new Assembly(ready.snapshot);
-    this.announced = ready;
-    if (this.snapshot) {
-      // Nothing changes until it is there: what is shown stays, and is still what the next attach goes on from.
-      this.snapshotArrived(this.snapshot, ready);
-      return;
-    }
-    const otherShell = this.epoch !== null && this.epoch !== ready.epoch;
-    // Output may come twice after we attached twice, but never with a hole.
-    if (!ready.reset && (otherShell || ready.offset > this.output.received)) {
-      this.startOver("The output does not continue where it stopped.");
-      return;
-    }
-    if (ready.reset) {
-      this.clear();
-      this.output.start(ready.offset);
-    }
-    this.follow(ready);
-  }
-
-  private snapshotPart(position: number, bytes: Uint8Array): void {
-    const { snapshot, announced } = this;
-    if (!snapshot || !announced || !snapshot.take(position, bytes)) {
-      this.startOver("A part of the screen is missing.");
-      return;
-    }
-    this.snapshotArrived(snapshot, announced);
-  }
-
-  private snapshotArrived(snapshot: Assembly<frames.SnapshotHead>, ready: frames.Ready): void {
-    if (!snapshot.complete) {
-      return;
-    }
-    this.snapshot = null;
-    this.clear();
-    // It was rendered at the terminal's size, so that size comes first.
-    this.options.screen.resize(ready.columns, ready.rows);
-    this.output.startWith(ready.offset, snapshot.bytes);
-    if (snapshot.head.dropped_lines > 0) {
-      this.options.on.note(
-        `The oldest ${snapshot.head.dropped_lines.toLocaleString("en")} lines are not shown.`,
-      );
-    }
-    this.follow(ready);
-  }
-
-  /** What the screen shows goes on from here, in step with the agent. */
-  private follow(ready: frames.Ready): void {
-    const firstBelow = this.below && !this.resumable;
-    this.belongsTo(ready.epoch, ready.input);
-    this.resumable = true;
+  private inStep(ready: frames.Ready): void {
     this.attached = true;
-    this.output.liveAt(ready.live);
     // Only a connection that lasts earns quick retries again.
     this.timers.after("steady", STEADY_AFTER, () => {
       this.attempt = 0;
     });
-    this.input.acknowledge(ready.input);
+    this.input.sendAgain(ready.input);
     this.size.is(ready, ready.owner);
     this.set({ is: "live" });
-    this.sendPending();
-    if (firstBelow) {
-      // From here on a snapshot may stand for what is missed.
-      this.below = false;
-      this.sendAttach();
-    }
-  }
-
-  private clear(): void {
-    if (this.below && !this.resumable) {
-      this.options.screen.resetBelow();
-    } else {
-      this.options.screen.reset();
-    }
-  }
-
-  /** The screen is of this shell now; what was typed for another one is dropped, and that is said. */
-  private belongsTo(epoch: number, applied: number): void {
-    if (this.epoch !== null && this.epoch !== epoch) {
-      this.dropInput("it is another one now", applied);
-    }
-    this.epoch = epoch;
+    this.sendInput();
   }
 
   private dropInput(why: string, applied: number): void {
@@ -362,44 +295,14 @@ export class TerminalStream {
     }
   }
 
-  private received(offset: number, bytes: Uint8Array): void {
-    const missing = this.snapshot ? 1 : this.output.take(offset, bytes);
-    if (missing > 0) {
-      this.startOver(this.snapshot ? "A part of the screen is missing." : "A part of the output is missing.");
-    }
-  }
-
-  private truncated(from: number, to: number): void {
-    if (to <= from) {
-      return;
-    }
-    this.options.on.note(`${describeBytes(to - from)} of output in between are not shown.`);
-    // A snapshot stands for what is gone; without one, output goes on behind the hole.
-    if (!this.snapshot) {
-      this.output.skip(to);
-    }
-  }
-
   private ended(end: Extract<Status, { is: "ended" }>["end"]): void {
     this.dropInput("it has ended", 0);
     this.set({ is: "ended", end });
   }
 
-  private showKept(screen: Assembly<frames.KeptHead> | null): void {
-    if (!screen || this.attached) {
-      return;
-    }
-    const { head } = screen;
-    if (!this.resumable || this.epoch !== head.epoch || this.output.received < head.offset) {
-      this.clear();
-      this.options.screen.resize(head.columns, head.rows);
-      this.options.on.size(head, true);
-      this.belongsTo(head.epoch, 0);
-      this.resumable = true;
-      this.output.startWith(head.offset, screen.bytes);
-    }
+  private keptShown(): void {
     if (this.status.is === "asleep") {
-      this.set({ is: "asleep", since: head.at_ms });
+      this.set({ is: "asleep", since: this.follower.keptAt });
     }
   }
 
@@ -433,16 +336,16 @@ export class TerminalStream {
 
   private asleep(): void {
     this.detached();
-    this.set({ is: "asleep", since: this.kept.at });
+    this.set({ is: "asleep", since: this.follower.keptAt });
     // What was typed on the way here wakes it, like what is typed now; once, for it may be refused.
-    if (this.input.pending().length > 0 && !this.waked) {
+    if (!this.input.isEmpty && !this.waked) {
       this.wake();
     }
   }
 
   private startOver(why: string): void {
     this.options.on.note(`${why} Loading it again.`);
-    this.resumable = false;
+    this.follower.startOver();
     this.detached();
     this.connection.close();
     this.retry();
