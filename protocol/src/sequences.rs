@@ -156,6 +156,12 @@ impl Sequences {
         }
     }
 
+    /// The last character above ASCII that is complete.
+    #[must_use]
+    pub fn character(&self) -> u32 {
+        self.character.code
+    }
+
     /// Takes one byte.
     pub fn advance(&mut self, byte: u8) -> Event {
         self.began = false;

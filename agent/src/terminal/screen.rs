@@ -21,6 +21,7 @@
 //! swallowing; a panic of the emulator costs the lines from before the ring, never the session.
 
 pub mod emulator;
+pub mod letter;
 pub mod modes;
 pub mod stretch;
 
@@ -35,6 +36,7 @@ use snapvm_protocol::terminal::{RING_BYTES, SNAPSHOT_MAX};
 use super::ring::Ring;
 use crate::journal::note;
 use emulator::{Dimensions, Emulator};
+use letter::Letter;
 use modes::Modes;
 use stretch::Stretch;
 
@@ -58,6 +60,8 @@ pub struct Snapshot {
     pub size: Dimensions,
     /// The output.
     pub bytes: Vec<u8>,
+    /// How many bytes at its end are the last character, as it came: the rest renders what was before it.
+    pub letter: usize,
     /// Lines that were left out, oldest first.
     pub dropped_lines: u32,
     /// How what follows is to be read.
@@ -70,7 +74,10 @@ pub struct Screen {
     modes: Modes,
     sequences: Sequences,
     stretch: Stretch,
+    letter: Letter,
     end: u64,
+    /// Where the character begins that is not complete, or the next one.
+    begin: u64,
     /// The last offset at which nothing was cut.
     ground: u64,
     /// The terminal's size at the end.
@@ -106,7 +113,9 @@ impl Screen {
             modes: Modes::default(),
             sequences: Sequences::default(),
             stretch: stretch_from(0, size),
+            letter: Letter::default(),
             end: 0,
+            begin: 0,
             ground: 0,
             size,
             base: Base::Blank,
@@ -129,9 +138,11 @@ impl Screen {
             screen.look_at(&bytes);
             let sequences = screen.sequences.clone();
             start = offset;
-            screen.base = Base::Snapshot(Rc::new(Snapshot { offset, size, bytes, dropped_lines: 0, sequences }));
+            let snapshot = Snapshot { offset, size, bytes, letter: 0, dropped_lines: 0, sequences };
+            screen.base = Base::Snapshot(Rc::new(snapshot));
         }
-        (screen.end, screen.ground, screen.fed) = (start, start, start);
+        (screen.end, screen.begin, screen.ground, screen.fed) = (start, start, start, start);
+        screen.letter.forget();
         screen.stretch = stretch_from(start, size);
         screen.follow(ring);
         screen
@@ -165,7 +176,8 @@ impl Screen {
                 if length > 0 {
                     self.stretch.text(self.end, length as u64, &self.modes);
                     self.end = self.end.saturating_add(length as u64);
-                    self.ground = self.end;
+                    (self.begin, self.ground) = (self.end, self.end);
+                    self.letter.text(self.end);
                     piece = piece.get(length..).unwrap_or_default();
                     continue;
                 }
@@ -175,8 +187,9 @@ impl Screen {
             let event = self.sequences.advance(*byte);
             self.modes.observe(event, &self.sequences);
             self.stretch.observe(event, &self.sequences, self.end);
+            self.letter.observe(event, self.begin, self.sequences.character());
             if self.sequences.is_ground() {
-                self.ground = self.end;
+                (self.begin, self.ground) = (self.end, self.end);
             }
         }
     }
@@ -203,7 +216,8 @@ impl Screen {
         (self.fed, self.fed_sequences) = (cut, Sequences::default());
         if let Some(bytes) = bytes {
             let (size, sequences) = (self.fed_size, Sequences::default());
-            self.base = Base::Snapshot(Rc::new(Snapshot { offset: cut, size, bytes, dropped_lines: 0, sequences }));
+            let snapshot = Snapshot { offset: cut, size, bytes, letter: 0, dropped_lines: 0, sequences };
+            self.base = Base::Snapshot(Rc::new(snapshot));
         }
     }
 
@@ -214,6 +228,7 @@ impl Screen {
         }
         self.size = size;
         self.modes.resized();
+        self.letter.forget();
         self.stretch = stretch_from(self.end, size);
         if let Some(last) = self.sizes.back_mut().filter(|(offset, _)| *offset == self.end) {
             last.1 = size;
@@ -242,14 +257,16 @@ impl Screen {
         }
         // Once from the base, once from the ring alone, once without what cannot be read.
         for _ in 0..3 {
-            self.feed(ring, self.stretch.from().min(offset));
+            let letter = self.letter.begin().filter(|begin| offset == self.ground && *begin >= self.fed);
+            let to = letter.unwrap_or(offset);
+            self.feed(ring, self.stretch.from().min(to));
             self.skip(ring);
-            self.feed(ring, offset);
-            if self.fed < offset {
+            self.feed(ring, to);
+            if self.fed < to {
                 continue;
             }
             self.apply_sizes();
-            if let Some(snapshot) = self.render(SNAPSHOT_MAX).map(Rc::new) {
+            if let Some(snapshot) = self.render(ring, SNAPSHOT_MAX).map(Rc::new) {
                 self.base = Base::Snapshot(Rc::clone(&snapshot));
                 return Some(snapshot);
             }
@@ -263,7 +280,7 @@ impl Screen {
         if whole.bytes.len() <= most {
             return Some(whole);
         }
-        let short = self.render(most).map(|short| {
+        let short = self.render(ring, most).map(|short| {
             // The emulator knows only of the lines that the whole one has.
             let dropped_lines = short.dropped_lines.saturating_add(whole.dropped_lines);
             Rc::new(Snapshot { dropped_lines, ..short })
@@ -278,8 +295,15 @@ impl Screen {
         if self.end - self.ground > LONG { self.end } else { self.ground }
     }
 
-    fn render(&mut self, most: usize) -> Option<Snapshot> {
+    /// What the emulator shows, and behind it the last character where that has not been fed.
+    fn render(&mut self, ring: &Ring, most: usize) -> Option<Snapshot> {
         let (size, modes) = (self.size, self.modes.clone());
+        let mut letter = Vec::new();
+        let mut offset = self.fed;
+        while let piece @ [_, ..] = ring.piece(offset, self.point().saturating_sub(offset)) {
+            letter.extend_from_slice(piece);
+            offset = offset.saturating_add(piece.len() as u64);
+        }
         let sequences = if self.fed == self.end { self.sequences.clone() } else { Sequences::default() };
         let rendered = self.guarded(|emulator| {
             render_within(most, emulator::lines(size), |lines| {
@@ -288,11 +312,13 @@ impl Screen {
                 modes.render(&mut bytes);
                 bytes.extend_from_slice(sequences.swallowing());
                 // A program chooses what the emulator remembers: a colour that is a question, and no colour.
-                queries::muted(&bytes)
+                let mut bytes = queries::muted(&bytes);
+                bytes.extend_from_slice(&letter);
+                bytes
             })
         })?;
         let (bytes, dropped_lines) = rendered?;
-        Some(Snapshot { offset: self.fed, size: self.fed_size, bytes, dropped_lines, sequences })
+        Some(Snapshot { offset, size: self.fed_size, bytes, letter: letter.len(), dropped_lines, sequences })
     }
 
     /// Brings the emulator up to an offset.
@@ -353,7 +379,8 @@ impl Screen {
                 Base::Blank => emulator::new(size),
                 Base::Snapshot(snapshot) => {
                     let mut emulator = emulator::new(snapshot.size);
-                    emulator.feed(&snapshot.bytes);
+                    let rendered = snapshot.bytes.len().saturating_sub(snapshot.letter);
+                    emulator.feed(snapshot.bytes.get(..rendered).unwrap_or_default());
                     emulator
                 }
             };

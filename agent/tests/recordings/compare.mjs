@@ -6,7 +6,9 @@ import { createRequire } from "node:module";
 import { join } from "node:path";
 
 const [console_folder, path] = process.argv.slice(2);
-const { Terminal } = createRequire(join(console_folder, "package.json"))("@xterm/headless");
+const need = createRequire(join(console_folder, "package.json"));
+const { Terminal } = need("@xterm/headless");
+const { Unicode11Addon } = need("@xterm/addon-unicode11");
 const SCROLLBACK = 3000;
 const COMPARED = 2000;
 
@@ -18,6 +20,9 @@ const write = (terminal, bytes) => new Promise((done) => terminal.write(bytes, d
 
 async function open(columns, rows) {
   const terminal = new Terminal({ cols: columns, rows, scrollback: SCROLLBACK, allowProposedApi: true });
+  // As the console has it.
+  terminal.loadAddon(new Unicode11Addon());
+  terminal.unicode.activeVersion = "11";
   const seen = { title: "", replies: [] };
   terminal.onTitleChange((title) => { seen.title = title; });
   terminal.onData((data) => seen.replies.push(data));

@@ -115,6 +115,37 @@ fn a_cut_sequence_and_a_cut_character_come_after_the_snapshot() {
     check(&mut world);
 }
 
+/// xterm.js joins a mark to what was printed just before it: so the last character comes last, as it came.
+#[test]
+fn a_mark_behind_a_snapshot_joins_its_letter() {
+    let full_row = "x".repeat(40);
+    for (before, letter, after) in [
+        ("ab", "b", "\u{301}c"),
+        ("a\u{301}", "a\u{301}", "\u{302}c"),
+        ("\u{6f22}\u{5b57}", "\u{5b57}", "\u{301}c"),
+        ("\x1b[31mred", "d", "\u{301}\x1b[m"),
+        (full_row.as_str(), "x", "\u{301}y"),
+        ("end\r\n", "", "\u{301}c"),
+        ("moved\x1b[3;3H", "", "c"),
+    ] {
+        let mut world = World::new();
+        world.write(before.as_bytes());
+        for _ in 0..2 {
+            let snapshot = world.snapshot();
+            assert_eq!((snapshot.offset, snapshot.letter), (before.len() as u64, letter.len()), "{before:?}");
+            assert!(snapshot.bytes.ends_with(letter.as_bytes()), "{before:?}");
+            // Also when another one is made of it.
+            world.screen.short_snapshot(&world.ring, snapshot.bytes.len() - 1);
+            check(&mut world);
+        }
+        world.write(after.as_bytes());
+        check(&mut world);
+    }
+    let mut world = World::new();
+    world.write(format!("a{}", "\u{301}".repeat(10_000)).as_bytes());
+    assert_eq!(world.snapshot().letter, 0);
+}
+
 #[test]
 fn a_sequence_without_an_end_is_swallowed() {
     for head in ["\x1b]2;", "\x1bPq", "\x1b_G", "\x1b[1"] {
@@ -129,7 +160,7 @@ fn a_sequence_without_an_end_is_swallowed() {
         let text = shown(&*restored);
         assert!(text.contains("beforeafter"), "{head:?}: {text:?}");
         // And so is its rest for the screen itself.
-        world.write(b"111\x18after");
+        world.write(b"111\x18after\r");
         let text = String::from_utf8_lossy(&world.snapshot().bytes).into_owned();
         assert!(text.contains("beforeafter"), "{head:?}: {text:?}");
     }
@@ -159,7 +190,7 @@ fn a_screen_goes_on_from_its_snapshot() {
     world.screen = Screen::resume(&world.ring, SIZE, Some((before.offset, before.bytes.clone())));
     world.write(b" goes on");
     check(&mut world);
-    world.write(b"\x1b[?1049lsecond");
+    world.write(b"\x1b[?1049lsecond\r");
     check(&mut world);
     let text = String::from_utf8_lossy(&world.snapshot().bytes).into_owned();
     for wanted in ["the title", "\x1b[?2004h", "\x1b[?1002h", "\x1b[?1006h", "\x1b=", "first", "second"] {
@@ -172,7 +203,7 @@ fn both_screens_are_in_it() {
     let mut world = World::new();
     world.write(b"shell$ vim\r\n\x1b[?1049h\x1b[2J\x1b[5;5Hin the editor\x1b[1;1H");
     check(&mut world);
-    world.write(b"\x1b[?1049lback");
+    world.write(b"\x1b[?1049lback\r");
     check(&mut world);
     let text = String::from_utf8_lossy(&world.snapshot().bytes).into_owned();
     assert!(text.contains("shell$ vim") && text.contains("back") && !text.contains("in the editor"));
@@ -348,7 +379,7 @@ proptest! {
         prop_assert_eq!(&snapvm_protocol::queries::muted(bytes), bytes);
         // Whatever came before, it can be brought back.
         world.resize(SIZE);
-        world.write(b"\x18\x1bc\x1b[4hfine");
+        world.write(b"\x18\x1bc\x1b[4hfine\r");
         let text = String::from_utf8_lossy(&world.snapshot().bytes).into_owned();
         prop_assert!(text.contains("fine"), "{:?}", text);
     }
