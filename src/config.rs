@@ -34,6 +34,13 @@ pub struct Offer {
     pub sizes: Vec<Size>,
     /// Regions, the default first.
     pub regions: Vec<Region>,
+    /// Most checkpoints of a machine.
+    #[serde(default = "checkpoints")]
+    pub checkpoints: i32,
+}
+
+const fn checkpoints() -> i32 {
+    10
 }
 
 /// A size.

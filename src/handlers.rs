@@ -2,6 +2,7 @@
 
 pub mod accounts;
 pub mod audit;
+pub mod checkpoints;
 pub mod deployment;
 pub mod exec;
 pub mod holds;

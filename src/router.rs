@@ -9,8 +9,8 @@ use crate::answer::Answer;
 use crate::context::Call;
 use crate::error::Error;
 use crate::handlers::{
-    accounts, audit, deployment, exec, holds, machines, members, orgs, ports, services, sessions, terminals, tokens,
-    why,
+    accounts, audit, checkpoints, deployment, exec, holds, machines, members, orgs, ports, services, sessions,
+    terminals, tokens, why,
 };
 
 /// What answers an operation.
@@ -80,6 +80,11 @@ pub const ROUTES: &[Route] = &[
     route!(Post "/v1/orgs/{org}/machines/{machine}/hibernate" "machines_hibernate" 202 machines::hibernate, "Hibernate a machine"),
     route!(Get "/v1/orgs/{org}/machines/{machine}/events" "machine_events_list" 200 machines::events, "Read a machine's history"),
     route!(Get "/v1/orgs/{org}/machines/{machine}/why" "machines_why" 200 why::get, "Ask why a machine is awake or asleep"),
+    // Checkpoints
+    route!(Get "/v1/orgs/{org}/machines/{machine}/checkpoints" "checkpoints_list" 200 checkpoints::list, "List checkpoints"),
+    route!(Post "/v1/orgs/{org}/machines/{machine}/checkpoints" "checkpoints_create" 202 checkpoints::create, "Make a checkpoint"),
+    route!(Post "/v1/orgs/{org}/machines/{machine}/checkpoints/{checkpoint}/restore" "checkpoints_restore" 202 checkpoints::restore, "Restore a machine to a checkpoint"),
+    route!(Delete "/v1/orgs/{org}/machines/{machine}/checkpoints/{checkpoint}" "checkpoints_delete" 202 checkpoints::delete, "Delete a checkpoint"),
     // Holds
     route!(Get "/v1/orgs/{org}/machines/{machine}/holds" "holds_list" 200 holds::list, "List holds"),
     route!(Post "/v1/orgs/{org}/machines/{machine}/holds" "holds_create" 201 holds::create, "Keep a machine awake"),

@@ -136,6 +136,12 @@ const ports = createRoute({
   component: lazyRouteComponent(() => import("./pages/ports/ports"), "Ports"),
 });
 
+const checkpoints = createRoute({
+  getParentRoute: () => machine,
+  path: "/checkpoints",
+  component: lazyRouteComponent(() => import("./pages/checkpoints/checkpoints"), "Checkpoints"),
+});
+
 const activity = createRoute({
   getParentRoute: () => machine,
   path: "/activity",
@@ -162,7 +168,7 @@ export const router = createRouter({
         machines,
         members,
         audit,
-        machine.addChildren([machineIndex, terminals, services, ports, activity, settings]),
+        machine.addChildren([machineIndex, terminals, services, ports, checkpoints, activity, settings]),
       ]),
     ]),
   ]),

@@ -11,6 +11,8 @@
 //! * No borrow of the cache lives across an await.
 
 pub mod cause;
+pub mod checkpoint;
+mod checkpoints;
 pub mod command;
 mod control;
 mod effects;

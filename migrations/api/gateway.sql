@@ -18,6 +18,7 @@ begin
       -- Until when it is held awake, Unix ms: one number for each hold.
       'holds', (select coalesce(json_agg(floor(extract(epoch from h.until) * 1000)::bigint order by h.until), '[]')
         from app.hold h where h.org_id = m.org_id and h.machine_id = m.id and h.until > now()),
+      'checkpoint', api.gateway_checkpoint_order(m.id),
       'terminals', (select coalesce(json_agg(t.id order by t.id), '[]') from app.terminal_session t
         where t.org_id = m.org_id and t.machine_id = m.id and t.ended_at is null))
     from app.machine m where m.org_id = authz.org_id() and m.id = p_machine::uuid)::text;

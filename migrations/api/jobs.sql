@@ -15,8 +15,10 @@ begin
   status := 200;
   body := (select coalesce(json_agg(m.id), '[]') from (
     select m.id from app.machine m
-    where m.state in ('creating', 'hibernating', 'waking', 'stopping', 'deleting')
-      and m.state_at < now() - interval '30 seconds'
+    where (m.state in ('creating', 'hibernating', 'waking', 'stopping', 'deleting')
+        and m.state_at < now() - interval '30 seconds')
+      or m.id in (select c.machine_id from app.checkpoint c
+        where c.state in ('making', 'restoring', 'deleting') and c.ordered_at < now() - interval '30 seconds')
     order by m.state_at limit 200) m)::text;
 end $$;
 

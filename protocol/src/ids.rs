@@ -149,6 +149,8 @@ id! {
     TerminalId;
     /// A hold on a machine.
     HoldId;
+    /// A checkpoint of a machine's files.
+    CheckpointId;
     /// A browser session.
     SessionId;
     /// An API token (the record, not the secret).

@@ -111,6 +111,11 @@ pub const POLICY: &[Rule] = &[
     writes("machines_hibernate", Org(Member)),
     reads("machine_events_list", Org(Viewer)),
     reads("machines_why", Org(Viewer)),
+    reads("checkpoints_list", Org(Viewer)),
+    writes("checkpoints_create", Org(Member)),
+    // Any machine's: whoever types in its terminals could change the same files.
+    writes("checkpoints_restore", Org(Member)),
+    writes("checkpoints_delete", Org(Member)),
     reads("holds_list", Org(Viewer)),
     writes("holds_create", Org(Member)),
     // Anybody's hold: whoever may end it may also stop the machine.

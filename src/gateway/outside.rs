@@ -2,8 +2,9 @@
 //! the Sprites API, other objects.
 
 use serde::de::DeserializeOwned;
+use snapvm_durable::machine_gateway::checkpoint::{Order, Outcome};
 use snapvm_durable::machine_gateway::command::{Command, Reply};
-use snapvm_durable::machine_gateway::outside::{Failure, Line, Outside, Record};
+use snapvm_durable::machine_gateway::outside::{Failure, Line, Outside, Record, Verdict};
 use snapvm_durable::terminal_session::command::Command as TerminalCommand;
 use snapvm_durable::terminal_session::outside::{Access, Outside as TerminalOutside, Visitor};
 use snapvm_protocol::agent::{BINARY_PATH, NEXT_BINARY_PATH, SERVICE_NAME, environment};
@@ -21,7 +22,7 @@ use crate::db::{Argument, Database, Operation, Reply as DatabaseReply};
 use crate::error::Error;
 use crate::platform::{self, Variables};
 use crate::secrets;
-use crate::sprites::Client;
+use crate::sprites::{Client, Error as SpritesError};
 
 /// The world outside of an object.
 pub struct World {
@@ -151,6 +152,16 @@ fn parse<T: DeserializeOwned>(reply: &DatabaseReply) -> Result<T, Failure> {
     serde_json::from_str(&reply.body).map_err(|error| Failure::Unavailable(error.to_string()))
 }
 
+/// What the runtime says of an order about a checkpoint. That what it is about is not there is its last word too.
+fn verdict(answer: Result<Option<String>, SpritesError>) -> Result<Verdict, Failure> {
+    match answer {
+        Ok(name) => Ok(Verdict::Done(name)),
+        Err(SpritesError::Missing { .. }) => Ok(Verdict::Refused("the runtime has no such checkpoint".into())),
+        Err(SpritesError::Refused { words, .. }) => Ok(Verdict::Refused(words)),
+        Err(error) => Err(error.into()),
+    }
+}
+
 impl Outside for World {
     fn now_ms(&self) -> u64 {
         platform::now_ms()
@@ -225,6 +236,22 @@ impl Outside for World {
         self.run("gateway_terminal_ended", arguments).await.map(|_| ())
     }
 
+    async fn save_checkpoint(&self, machine: MachineId, order: &Order, outcome: &Outcome) -> Result<(), Failure> {
+        let event = new_id().map_err(|error| Failure::Unavailable(error.to_string()))?;
+        let arguments = vec![
+            machine.to_string().into(),
+            order.id.to_string().into(),
+            order.order.clone().into(),
+            outcome.state.clone().into(),
+            outcome.name.clone().into(),
+            outcome.reason.clone().into(),
+            event.into(),
+            outcome.kind.clone().into(),
+            outcome.detail.clone().into(),
+        ];
+        self.run("gateway_checkpoint", arguments).await.map(|_| ())
+    }
+
     async fn remove(&self, machine: MachineId) -> Result<(), Failure> {
         self.run("gateway_deleted", vec![machine.to_string().into()]).await.map(|_| ())
     }
@@ -282,6 +309,29 @@ impl Outside for World {
         let name = record.sprite_name();
         self.sprites.stop_service(&name, SERVICE_NAME).await?;
         Ok(self.sprites.put_service(&name, SERVICE_NAME, &self.agent_service(record)).await?)
+    }
+
+    async fn make_checkpoint(&self, record: &Record, comment: &str) -> Result<Verdict, Failure> {
+        let sprite = self.sprite(record).await?;
+        verdict(self.sprites.create_checkpoint(&sprite.name, comment).await.map(|made| Some(made.id)))
+    }
+
+    async fn restore_checkpoint(&self, record: &Record, name: &str) -> Result<Verdict, Failure> {
+        let sprite = self.sprite(record).await?;
+        // No checkpoint has this file: all of them were ordered in an older generation.
+        let mark = format!("/opt/snapvm/restoring-g{}", record.generation);
+        verdict(self.sprites.restore_checkpoint(&sprite.name, name, &mark).await.map(|()| None))
+    }
+
+    async fn delete_checkpoint(&self, record: &Record, name: &str) -> Result<Verdict, Failure> {
+        let sprite = self.sprite(record).await?;
+        match self.sprites.delete_checkpoint(&sprite.name, name).await {
+            // A runtime need not be able to: it is forgotten here.
+            Err(SpritesError::Refused { status: 405, .. } | SpritesError::Broken { status: 501, .. }) => {
+                Ok(Verdict::Done(None))
+            }
+            answer => verdict(answer.map(|()| None)),
+        }
     }
 
     async fn delete_sprite(&self, record: &Record) -> Result<(), Failure> {

@@ -6,7 +6,7 @@ use snapvm_protocol::exec::{Chunk, ExecExit, ExecRequest, ExecResult};
 
 use super::responses;
 use crate::handlers::{
-    accounts, deployment, holds, machines, members, orgs, ports, services, sessions, terminals, tokens,
+    accounts, checkpoints, deployment, holds, machines, members, orgs, ports, services, sessions, terminals, tokens,
 };
 
 /// An operation's types as schemas.
@@ -42,6 +42,7 @@ pub(super) fn shapes(operation: &str, generator: &mut SchemaGenerator) -> Shapes
         "machines_create" => of::<machines::CreateMachine>(generator),
         "machines_update" => of::<machines::UpdateMachine>(generator),
         "exec_create" => of::<ExecRequest>(generator),
+        "checkpoints_create" => of::<checkpoints::CreateCheckpoint>(generator),
         "holds_create" => of::<holds::CreateHold>(generator),
         "services_put" => of::<services::PutService>(generator),
         "ports_put" => of::<ports::PutPort>(generator),
@@ -68,6 +69,8 @@ pub(super) fn shapes(operation: &str, generator: &mut SchemaGenerator) -> Shapes
         }
         "machine_events_list" => of::<responses::MachineEvents>(generator),
         "machines_why" => of::<responses::Why>(generator),
+        "checkpoints_list" => of::<responses::Checkpoints>(generator),
+        "checkpoints_create" | "checkpoints_restore" | "checkpoints_delete" => of::<responses::Checkpoint>(generator),
         "holds_list" => of::<responses::Holds>(generator),
         "holds_create" => of::<responses::Hold>(generator),
         "exec_create" => of::<ExecResult>(generator),

@@ -5,7 +5,7 @@
 
 use schemars::JsonSchema;
 use snapvm_protocol::agent::TerminalEnd;
-use snapvm_protocol::ids::{AccountId, HoldId, MachineId, SessionId, TerminalId, TokenId};
+use snapvm_protocol::ids::{AccountId, CheckpointId, HoldId, MachineId, SessionId, TerminalId, TokenId};
 use snapvm_protocol::lifecycle::{Cause, MachineState, RuntimeType};
 use snapvm_protocol::names::{MachineName, OrgSlug};
 use snapvm_protocol::services::{ServiceDefinition, ServiceStatus};
@@ -191,7 +191,7 @@ pub(super) struct Machine {
     url: String,
     /// Whoever created it, while they have an account.
     owner: Option<MachineOwner>,
-    /// Grows when its sprite is made again.
+    /// Grows when it is restored to a checkpoint: what was let in before is not any more.
     generation: u32,
     created_at: Time,
 }
@@ -220,6 +220,44 @@ pub(super) struct MachineEvent {
     cause: Option<Cause>,
     /// Who did, where it was a person.
     actor: Option<String>,
+}
+
+#[derive(JsonSchema)]
+pub(super) struct Checkpoints {
+    /// Newest first.
+    checkpoints: Vec<Checkpoint>,
+    /// Most of them that a machine can have. Those that failed do not count.
+    limit: u32,
+}
+
+/// A machine's files as they were at a time. Memory is not in it, nor are services, ports, settings.
+#[derive(JsonSchema)]
+pub(super) struct Checkpoint {
+    id: CheckpointId,
+    /// The runtime's name of it, once it is made.
+    name: Option<String>,
+    /// Words of whoever made it.
+    comment: String,
+    state: CheckpointState,
+    /// What should be known of it, for people: why it failed, or what may be missing in it.
+    reason: String,
+    /// The machine's generation when it was ordered.
+    generation: u32,
+    /// Who made it, while they have an account.
+    created_by: Option<String>,
+    created_at: Time,
+    made_at: Option<Time>,
+}
+
+/// What goes on with a checkpoint. Only one of a machine's is not `ready` or `failed` at a time.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "lowercase")]
+pub(super) enum CheckpointState {
+    Making,
+    Ready,
+    Restoring,
+    Deleting,
+    Failed,
 }
 
 #[derive(JsonSchema)]

@@ -3,6 +3,7 @@
 
 mod accounts;
 mod audit;
+mod checkpoints;
 mod holds;
 mod machines;
 mod members;

@@ -57,6 +57,11 @@ async fn a_machine_says_why_it_is_awake_and_is_kept_so() {
 }
 
 #[tokio::test]
+async fn a_machine_goes_back_to_a_checkpoint() {
+    run("checkpoints").await;
+}
+
+#[tokio::test]
 async fn every_page_fits_in_light_and_dark_on_desks_and_phones() {
     run("pages").await;
 }

@@ -36,6 +36,7 @@ function pages(org) {
     ["services", `${machine}/services`, table("Services")],
     ["service-new", `${machine}/services?edit=:new`, (page) => page.getByRole("button", { name: "Define and start" })],
     ["ports", `${machine}/ports`, table("Named ports")],
+    ["checkpoints", `${machine}/checkpoints`, table("Checkpoints")],
     ["activity", `${machine}/activity`, (page) => page.getByText("Created", { exact: false }).last()],
     ["settings", `${machine}/settings`, (page) => page.getByRole("button", { name: "Delete machine…" })],
     ["not-found", "/nowhere", (page) => page.getByRole("link", { name: /start|machines/i }).last()],
@@ -116,6 +117,7 @@ await script("pages", async ({ person, step }) => {
     const command = { command: "python3", args: ["-m", "http.server", "3001", "--directory", "/usr/share/doc"] };
     await send("PUT", `${machine}/services/web`, { ...command, http_port: 3001 });
     await send("PUT", `${machine}/ports/3000`, { label: "the website that everybody looks at" });
+    await send("POST", `${machine}/checkpoints`, { comment: "Before the new database, with everything as it should be" });
     await send("POST", "/v1/tokens", { name: "continuous integration", scope: "write", expires_in_days: 30 });
     await page.goto(`${CONSOLE}/orgs/${org}/machines/${MACHINE}/services`);
     await untilService(page, "web", "Running");

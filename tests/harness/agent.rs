@@ -10,7 +10,7 @@ use tokio_tungstenite::tungstenite::protocol::Message;
 
 use crate::chance::word;
 use crate::machines::Machine;
-use crate::sockets::{self, Socket};
+use crate::sockets::{self, Refused, Socket};
 use crate::world::World;
 
 /// The agent.
@@ -27,9 +27,17 @@ fn now() -> i64 {
     i64::try_from(since.as_millis()).expect("milliseconds")
 }
 
-fn ticket(machine: &str, purpose: Purpose, signer: &Signer) -> String {
+fn ticket(machine: &str, generation: u32, purpose: Purpose, signer: &Signer) -> String {
     let machine = machine.parse().expect("an id");
-    signer.ticket(&Ticket { machine, generation: 1, purpose, jti: word() }, now()).expect("a ticket")
+    signer.ticket(&Ticket { machine, generation, purpose, jti: word() }, now()).expect("a ticket")
+}
+
+fn platform(world: &World) -> Signer {
+    Signer::from_seed_text(&world.stack.secrets.platform_key_seed).expect("the platform's key")
+}
+
+fn control_path(machine: &str) -> String {
+    format!("/agent/v1/machines/{machine}/control")
 }
 
 fn dial_host(world: &World) -> String {
@@ -39,13 +47,12 @@ fn dial_host(world: &World) -> String {
 impl Agent {
     /// Takes a machine over from its own agent, with no shell and no service.
     pub async fn take_over(world: &World, machine: &Machine) -> Self {
-        let platform = Signer::from_seed_text(&world.stack.secrets.platform_key_seed).expect("the platform's key");
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).expect("randomness");
         let key = Signer::from_seed(&seed).expect("a key");
         let (text, boot) = (key.verifier().to_text(), word());
-        let wake = ticket(&machine.id, Purpose::Wake, &platform);
-        let path = format!("/agent/v1/machines/{}/control", machine.id);
+        let wake = ticket(&machine.id, 1, Purpose::Wake, &platform(world));
+        let path = control_path(&machine.id);
         let headers = [(TICKET, wake.as_str()), (AGENT_KEY, text.as_str()), (BOOT, boot.as_str())];
         let mut control = sockets::open(world, &dial_host(world), &path, &headers).await.expect("a control socket");
         let hello = serde_json::json!({
@@ -66,6 +73,27 @@ impl Agent {
         Self { control, machine: machine.id.clone(), key, pass }
     }
 
+    /// Dials the control socket again with its pass, and a ticket of its own that claims this generation.
+    ///
+    /// # Errors
+    /// The refusal.
+    pub async fn dial_again(&self, world: &World, generation: u32) -> Result<Socket, Refused> {
+        let own = ticket(&self.machine, generation, Purpose::Control, &self.key);
+        let headers = [(TICKET, own.as_str()), (PASS, self.pass.as_str())];
+        sockets::open(world, &dial_host(world), &control_path(&self.machine), &headers).await
+    }
+
+    /// Dials as an agent that was just woken, with a ticket of ours for this generation.
+    ///
+    /// # Errors
+    /// The refusal.
+    pub async fn dial_with_wake_ticket(world: &World, machine: &Machine, generation: u32) -> Result<Socket, Refused> {
+        let wake = ticket(&machine.id, generation, Purpose::Wake, &platform(world));
+        let key = Signer::from_seed(&[5; 32]).expect("a key").verifier().to_text();
+        let headers = [(TICKET, wake.as_str()), (AGENT_KEY, key.as_str()), (BOOT, "somebody")];
+        sockets::open(world, &dial_host(world), &control_path(&machine.id), &headers).await
+    }
+
     /// Says something on the control socket.
     pub async fn say(&mut self, message: Value) {
         sockets::send(&mut self.control, Message::text(message.to_string())).await;
@@ -74,7 +102,7 @@ impl Agent {
     /// Dials a session's socket.
     pub async fn terminal(&self, world: &World, session: &str) -> Socket {
         let purpose = Purpose::Terminal { session: session.parse().expect("an id") };
-        let own = ticket(&self.machine, purpose, &self.key);
+        let own = ticket(&self.machine, 1, purpose, &self.key);
         let path = format!("/agent/v1/machines/{}/terminals/{session}", self.machine);
         let headers = [(TICKET, own.as_str()), (PASS, self.pass.as_str())];
         sockets::open(world, &dial_host(world), &path, &headers).await.expect("a terminal's socket")

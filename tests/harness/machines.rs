@@ -101,6 +101,11 @@ impl Machine {
         answer.json()
     }
 
+    /// Orders its deletion.
+    pub async fn order_deletion(&self) {
+        self.client.delete(&self.path).await.expect(202);
+    }
+
     /// A new terminal session's id.
     pub async fn terminal(&self) -> String {
         text(&self.client.post(format!("{}/terminals", self.path), json!({})).await.expect(201)["id"])

@@ -14,6 +14,7 @@
 pub mod agent;
 pub mod apps;
 pub mod chance;
+pub mod checkpoints;
 pub mod client;
 pub mod contract;
 pub mod events;

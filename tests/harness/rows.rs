@@ -49,11 +49,15 @@ pub struct MachineRows {
     pub hold: String,
     /// A named port of it.
     pub port: u16,
+    /// A checkpoint of it, ready.
+    pub checkpoint: String,
 }
 
-/// A running machine with a service, a named port, an open terminal, a hold and one line of history.
+/// A running machine with a service, a named port, an open terminal, a hold, a checkpoint and one line of history. Its
+/// sprite is nowhere.
 pub async fn machine(superuser: &Client, slug: &str, owner: &str, name: &str) -> MachineRows {
     let (org, id, terminal, hold) = (org_id(superuser, slug).await, new_id(), new_id(), new_id());
+    let checkpoint = new_id();
     run(
         superuser,
         "insert into app.machine (org_id, id, name, owner_id, runtime, size, region, state, reason)
@@ -92,10 +96,18 @@ pub async fn machine(superuser: &Client, slug: &str, owner: &str, name: &str) ->
     .await;
     run(
         superuser,
+        "insert into app.checkpoint (org_id, machine_id, id, comment, state, name, generation, created_by, made_at, order_id)
+         values ($1::text::uuid, $2::text::uuid, $3::text::uuid, 'As it was', 'ready', 'v1', 1, $4::text::uuid, now(),
+           $3::text::uuid)",
+        &[&org, &id, &checkpoint, owner],
+    )
+    .await;
+    run(
+        superuser,
         "insert into app.machine_event (org_id, machine_id, id, kind, detail, actor_id)
          values ($1::text::uuid, $2::text::uuid, $3::text::uuid, 'created', 'Created.', $4::text::uuid)",
         &[&org, &id, &new_id(), owner],
     )
     .await;
-    MachineRows { id, name: name.to_owned(), service: "web".to_owned(), terminal, hold, port: 3000 }
+    MachineRows { id, name: name.to_owned(), service: "web".to_owned(), terminal, hold, port: 3000, checkpoint }
 }

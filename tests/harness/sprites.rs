@@ -70,6 +70,17 @@ impl Sprites {
         assert_eq!(answer.status, 200, "{}", answer.text());
     }
 
+    /// All checkpoints of a sprite, as the runtime lists them.
+    pub async fn checkpoints(&self, sprite: &str) -> Vec<Value> {
+        let answer = self.ask("GET", &format!("/v1/sprites/{sprite}/checkpoints"), None).await.expect(200);
+        answer.as_array().expect("a list").clone()
+    }
+
+    /// Deletes a checkpoint, past everybody who knows of it.
+    pub async fn delete_checkpoint(&self, sprite: &str, name: &str) {
+        self.ask("DELETE", &format!("/v1/sprites/{sprite}/checkpoints/{name}"), None).await.expect(204);
+    }
+
     /// Orders a failure; see `spritehost/src/faults.rs`.
     pub async fn fail(&self, operation: &str, when: &str, times: u32, answer: Value) {
         let order = json!({"operation": operation, "when": when, "times": times, "answer": answer}).to_string();

@@ -5,6 +5,8 @@
 
 mod admission;
 mod apps;
+mod at_sleep;
+mod checkpoints;
 mod deletion;
 mod eviction;
 mod exec;

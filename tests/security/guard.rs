@@ -7,6 +7,8 @@ use tokio_postgres::GenericClient;
 /// Worker made, and questions of our own parts over all organizations.
 const INDEXES: &[&str] = &[
     "audit_pkey",
+    "checkpoint_pkey",
+    "checkpoint_unfinished",
     "hold_pkey",
     "machine_event_pkey",
     "machine_pkey",

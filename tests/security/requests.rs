@@ -80,11 +80,18 @@ pub(crate) async fn request(stage: &Stage, operation: &Operation, identity: &Ide
             let stop = "update app.machine set state = 'stopped' where id = $1::text::uuid";
             rows::run(&stage.superuser, stop, &[&machine.id]).await;
         }
+        if operation.id.starts_with("checkpoints_") {
+            // Files that no runtime has, so that there is something to order; nobody can be asked for them.
+            let set = "update app.machine set sprite_name = 's-' || $1, sprite_id = 'sprite-' || $1,
+                sprite_url = 'http://127.0.0.1:9' where id = $1::text::uuid";
+            rows::run(&stage.superuser, set, &[&machine.id]).await;
+        }
         path = path
             .replace("{machine}", &machine.name)
             .replace("{service}", &machine.service)
             .replace("{port}", &machine.port.to_string())
             .replace("{hold}", &machine.hold)
+            .replace("{checkpoint}", &machine.checkpoint)
             .replace("{terminal}", &machine.terminal);
     }
     if path.contains("{account}") {
@@ -125,6 +132,7 @@ async fn body(stage: &Stage, operation: &Operation) -> Option<Value> {
         "machines_create" => json!({"name": format!("n{}", word())}),
         "machines_update" => json!({"app_port": 4000, "idle_seconds": 600}),
         "exec_create" => json!({"command": "true"}),
+        "checkpoints_create" => json!({"comment": "swept"}),
         "holds_create" => json!({"reason": "swept", "minutes": 60}),
         "services_put" => json!({"command": "sleep", "args": ["60"]}),
         "ports_put" => json!({"label": "Swept"}),

@@ -39,6 +39,13 @@ const PROBES: &[Probe] = &[
           values ($org, authz.account_id(), 'session', 'forged', '', 200)",
     },
     Probe {
+        table: "checkpoint",
+        rows: "org_id = $org",
+        column: "reason",
+        insert: "(org_id, machine_id, id, comment, state, generation, created_by, order_id)
+          values ($org, $machine, gen_random_uuid(), 'forged', 'failed', 1, authz.account_id(), gen_random_uuid())",
+    },
+    Probe {
         table: "hold",
         rows: "org_id = $org",
         column: "reason",

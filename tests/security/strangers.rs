@@ -92,6 +92,7 @@ fn argument(function: &str, name: &str, stranger: &Stranger, victim: &Victim, ch
         | ("tokens_create", "p_token")
         | ("terminals_create", "p_terminal")
         | ("holds_create", "p_hold")
+        | ("checkpoints_create", "p_checkpoint")
         | (_, "p_event") => rows::new_id(),
         // A slug that is taken; and a stranger's own trail has what they asked for before.
         ("orgs_create", "p_slug") | ("accounts_create", "p_slugs") | ("audit_list", "p_org") => victim.org.slug.clone(),
@@ -105,6 +106,7 @@ fn argument(function: &str, name: &str, stranger: &Stranger, victim: &Victim, ch
         (name, "p_name") if name.starts_with("machine") => machine.name.clone(),
         (_, "p_name") => machine.service.clone(),
         (_, "p_hold") => machine.hold.clone(),
+        (_, "p_checkpoint" | "p_order") => machine.checkpoint.clone(),
         (_, "p_terminal") => machine.terminal.clone(),
         (_, "p_session") => victim.session.clone(),
         (_, "p_token") => victim.token.clone(),
@@ -123,6 +125,9 @@ fn argument(function: &str, name: &str, stranger: &Stranger, victim: &Victim, ch
 /// Arguments whose value doesn't matter, as long as it could be right.
 const FIXED: &[(&str, &str)] = &[
     ("p_request", r#"{"request_id":"stranger","address":"10.0.0.1","apps":"http://*.apps.test"}"#),
+    ("p_at_ms", "0"),
+    ("p_cause", "idle"),
+    ("p_comment", "text"),
     ("p_definition", "{}"),
     ("p_days", "50"),
     ("p_desired", "down"),
@@ -136,6 +141,7 @@ const FIXED: &[(&str, &str)] = &[
     ("p_last_four", "last"),
     ("p_limit", "50"),
     ("p_minutes", "60"),
+    ("p_most", "10"),
     ("p_org_name", "text"),
     ("p_phc", "$argon2id$wrong"),
     ("p_reason", "text"),
@@ -182,7 +188,17 @@ async fn everything(superuser: &Client, victims: &[Victim]) -> BTreeMap<String, 
     let mut all = BTreeMap::new();
     for (tables, column, ids) in [
         (
-            &["audit", "hold", "machine", "machine_event", "membership", "port", "service", "terminal_session"][..],
+            &[
+                "audit",
+                "checkpoint",
+                "hold",
+                "machine",
+                "machine_event",
+                "membership",
+                "port",
+                "service",
+                "terminal_session",
+            ][..],
             "org_id",
             &orgs,
         ),

@@ -2,6 +2,7 @@
 //! acknowledged is lost. Tests that kill a part have a stack of their own; the others share one.
 
 mod agent;
+mod checkpoints;
 mod control_plane;
 mod dial;
 mod frames;

@@ -27,7 +27,10 @@ async fn a_machine_that_could_not_be_made_says_why_and_can_be_started() {
     };
     let failed = until("it is given up", Duration::from_secs(90), given_up).await;
     let reason = failed["reason"].as_str().unwrap();
-    assert!(reason.contains("the provider is not answering since") && reason.contains("Start it to try again"), "{reason}");
+    assert!(
+        reason.contains("the provider is not answering since") && reason.contains("Start it to try again"),
+        "{reason}"
+    );
     visitor.get("/").await.problem(503, "failed");
 
     // One whose creation is still being tried when the runtime comes back needs nobody.

@@ -161,6 +161,58 @@ export interface paths {
         patch: operations["machines_update"];
         trace?: never;
     };
+    "/v1/orgs/{org}/machines/{machine}/checkpoints": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List checkpoints */
+        get: operations["checkpoints_list"];
+        put?: never;
+        /** Make a checkpoint */
+        post: operations["checkpoints_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/orgs/{org}/machines/{machine}/checkpoints/{checkpoint}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Delete a checkpoint */
+        delete: operations["checkpoints_delete"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/orgs/{org}/machines/{machine}/checkpoints/{checkpoint}/restore": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Restore a machine to a checkpoint */
+        post: operations["checkpoints_restore"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/orgs/{org}/machines/{machine}/events": {
         parameters: {
             query?: never;
@@ -626,6 +678,49 @@ export interface components {
         };
         /** @description What brought a change about: why a machine woke, why it sleeps, why it failed. Who did is told beside it. */
         Cause: "hand" | "api" | "terminal" | "request" | "command" | "service" | "hold" | "idle" | "runtime" | "agent" | "platform";
+        /** @description A machine's files as they were at a time. Memory is not in it, nor are services, ports, settings. */
+        Checkpoint: {
+            /** @description Words of whoever made it. */
+            comment: string;
+            /**
+             * Format: date-time
+             * @description A time, RFC 3339 in UTC.
+             */
+            created_at: string;
+            /** @description Who made it, while they have an account. */
+            created_by?: string | null;
+            /**
+             * Format: uint32
+             * @description The machine's generation when it was ordered.
+             */
+            generation: number;
+            /** Format: uuid */
+            id: string;
+            /**
+             * Format: date-time
+             * @description A time, RFC 3339 in UTC.
+             */
+            made_at?: string | null;
+            /** @description The runtime's name of it, once it is made. */
+            name?: string | null;
+            /** @description What should be known of it, for people: why it failed, or what may be missing in it. */
+            reason: string;
+            state: components["schemas"]["CheckpointState"];
+        };
+        /**
+         * @description What goes on with a checkpoint. Only one of a machine's is not `ready` or `failed` at a time.
+         * @enum {string}
+         */
+        CheckpointState: "making" | "ready" | "restoring" | "deleting" | "failed";
+        Checkpoints: {
+            /** @description Newest first. */
+            checkpoints: components["schemas"]["Checkpoint"][];
+            /**
+             * Format: uint32
+             * @description Most of them that a machine can have. Those that failed do not count.
+             */
+            limit: number;
+        };
         /** @description A sign-up. */
         CreateAccount: {
             /** @description The address to sign in with. */
@@ -634,6 +729,14 @@ export interface components {
             name: string;
             /** @description 10 to 200 characters. */
             password: string;
+        };
+        /** @description A new checkpoint. */
+        CreateCheckpoint: {
+            /**
+             * @description What for, in up to 200 characters.
+             * @default
+             */
+            comment?: string;
         };
         /** @description A new hold: `until` or `minutes`, at most 24 hours ahead. */
         CreateHold: {
@@ -908,7 +1011,7 @@ export interface components {
             created_at: string;
             /**
              * Format: uint32
-             * @description Grows when its sprite is made again.
+             * @description Grows when it is restored to a checkpoint: what was let in before is not any more.
              */
             generation: number;
             /** Format: uuid */
@@ -987,6 +1090,12 @@ export interface components {
         };
         /** @description What machines can be made of, as offered to people. */
         Offer: {
+            /**
+             * Format: int32
+             * @description Most checkpoints of a machine.
+             * @default 10
+             */
+            checkpoints?: number;
             /** @description Regions, the default first. */
             regions: components["schemas"]["Region"][];
             /** @description Runtime types, the default first. */
@@ -1376,7 +1485,11 @@ export type AtSleep = components['schemas']['AtSleep'];
 export type AuditEntries = components['schemas']['AuditEntries'];
 export type AuditEntry = components['schemas']['AuditEntry'];
 export type Cause = components['schemas']['Cause'];
+export type Checkpoint = components['schemas']['Checkpoint'];
+export type CheckpointState = components['schemas']['CheckpointState'];
+export type Checkpoints = components['schemas']['Checkpoints'];
 export type CreateAccount = components['schemas']['CreateAccount'];
+export type CreateCheckpoint = components['schemas']['CreateCheckpoint'];
 export type CreateHold = components['schemas']['CreateHold'];
 export type CreateMachine = components['schemas']['CreateMachine'];
 export type CreateMember = components['schemas']['CreateMember'];
@@ -1841,6 +1954,140 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Machine"];
+                };
+            };
+            /** @description Refused, or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    checkpoints_list: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                org: string;
+                machine: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Checkpoints"];
+                };
+            };
+            /** @description Refused, or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    checkpoints_create: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                org: string;
+                machine: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CreateCheckpoint"];
+            };
+        };
+        responses: {
+            /** @description Done. */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Checkpoint"];
+                };
+            };
+            /** @description Refused, or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    checkpoints_delete: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                org: string;
+                machine: string;
+                checkpoint: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Checkpoint"];
+                };
+            };
+            /** @description Refused, or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    checkpoints_restore: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                org: string;
+                machine: string;
+                checkpoint: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Checkpoint"];
                 };
             };
             /** @description Refused, or failed. */

@@ -1,6 +1,6 @@
 // States of machines and services: the words people see, whether they are on the way to another one, and what can be
 // asked of a machine in them.
-import type { MachineState, ServiceState } from "../api/schema";
+import type { CheckpointState, MachineState, ServiceState } from "../api/schema";
 
 export interface StateLook {
   word: string;
@@ -28,6 +28,18 @@ const SERVICE: Record<ServiceState, StateLook> = {
   stopping: { word: "Stopping", color: "gray", unfinished: true },
   failed: { word: "Failed", color: "red", unfinished: false },
 };
+
+const CHECKPOINT: Record<CheckpointState, StateLook> = {
+  making: { word: "Making", color: "blue", unfinished: true },
+  ready: { word: "Ready", color: "teal", unfinished: false },
+  restoring: { word: "Restoring", color: "blue", unfinished: true },
+  deleting: { word: "Deleting", color: "orange", unfinished: true },
+  failed: { word: "Failed", color: "red", unfinished: false },
+};
+
+export function checkpointLook(state: CheckpointState): StateLook {
+  return CHECKPOINT[state];
+}
 
 export function machineLook(state: MachineState): StateLook {
   return MACHINE[state];

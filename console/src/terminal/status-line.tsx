@@ -98,7 +98,10 @@ function describe(props: Props, here: string): Line | null {
     case "failed":
       return { text: status.reason || "The machine could not be woken.", action: button("Try again") };
     case "ended":
-      return { text: describeEnd(status.end), action: restart(props, status.end.by === "lost" || status.end.by === "restored") };
+      return {
+        text: describeEnd(status.end),
+        action: restart(props, status.end.by === "lost" || status.end.by === "restored"),
+      };
     case "closed":
       switch (status.why) {
         case "sign-in":

@@ -45,6 +45,8 @@ pub enum Command {
     Services,
     /// Holds were taken or ended: read them again.
     Holds,
+    /// A checkpoint is to be made, restored or deleted: read the record.
+    Checkpoints,
     /// What is live of why it is awake or asleep?
     Why,
     /// Something to do with one service.

@@ -89,6 +89,16 @@ impl<O: Outside> Gateway<O> {
         attachment.is_some_and(|attachment| Some(attachment.serial) == current)
     }
 
+    /// Nothing that still comes from the agent's socket counts. The agent waits for a wake.
+    pub(super) fn disconnect(&self) -> worker::Result<()> {
+        let serial = self.0.memory.get::<u64>("control")?.unwrap_or(0) + 1;
+        self.0.memory.put("control", &serial)?;
+        for socket in self.0.state.get_websockets() {
+            let _ = socket.close(Some(close::FORBIDDEN), Some("the machine goes back to a checkpoint"));
+        }
+        Ok(())
+    }
+
     pub(super) fn close_sockets(&self) {
         for socket in self.0.state.get_websockets() {
             let _ = socket.close(Some(close::FORBIDDEN), Some("deleted"));
@@ -159,7 +169,8 @@ impl<O: Outside> Gateway<O> {
                 self.end_terminal(session);
                 return Ok(());
             }
-            ToObject::Synced { .. } | ToObject::Unknown => return Ok(()),
+            ToObject::Synced { sync } => Event::Synced { sync },
+            ToObject::Unknown => return Ok(()),
         };
         let _ = self.apply(event).await;
         Ok(())

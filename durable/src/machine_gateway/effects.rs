@@ -63,6 +63,11 @@ impl<O: Outside> Gateway<O> {
             Effect::Unbind => {
                 let _ = self.0.memory.remove("binding");
             }
+            Effect::Disconnect => {
+                if let Err(error) = self.disconnect() {
+                    self.0.outside.log(&format!("closing the control socket: {error}"));
+                }
+            }
             Effect::Forget => self.forget().await,
         }
     }
@@ -81,16 +86,24 @@ impl<O: Outside> Gateway<O> {
         }
         self.0.at_work.borrow_mut().push(work);
         let gateway = self.clone();
+        let generation = self.record().map(|record| record.generation);
         self.0.state.wait_until(async move {
             let event = match gateway.work(work).await {
                 Ok(event) => event,
-                Err(Failure::NoSprite) if work != Work::Provision => Event::Looked { status: None },
+                Err(Failure::NoSprite) if !matches!(work, Work::Provision | Work::Checkpoint) => {
+                    Event::Looked { status: None }
+                }
                 Err(failure) => {
                     gateway.0.outside.log(&format!("{work:?}: {failure}"));
                     Event::Failed { work, reason: failure.to_string() }
                 }
             };
             gateway.0.at_work.borrow_mut().retain(|other| *other != work);
+            // What was begun in an older generation says nothing of this one.
+            let fenced = !matches!(work, Work::Checkpoint | Work::TellCheckpoint | Work::Delete);
+            if fenced && gateway.record().map(|record| record.generation) != generation {
+                return;
+            }
             let _ = Box::pin(gateway.apply(event)).await;
         });
     }
@@ -127,6 +140,8 @@ impl<O: Outside> Gateway<O> {
                 self.0.outside.replace_agent(&record).await?;
                 Ok(Event::Replaced)
             }
+            Work::Checkpoint => self.carry_out_checkpoint(&record).await,
+            Work::TellCheckpoint => self.tell_checkpoint(&record).await,
             Work::Delete => {
                 self.close_sockets();
                 self.0.outside.delete_sprite(&record).await?;

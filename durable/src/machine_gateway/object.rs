@@ -125,7 +125,11 @@ impl<O: Outside> Gateway<O> {
             Command::Stop { by } => self.order(Event::Stop { by }).await,
             Command::Hibernate { by } => self.order(Event::Hibernate { by }).await,
             Command::Delete { by } => self.order(Event::Delete { by }).await,
-            Command::Reconcile => self.order(Event::Alarm).await,
+            Command::Reconcile => {
+                self.checkpoints().await;
+                self.order(Event::Alarm).await
+            }
+            Command::Checkpoints => self.checkpoints().await,
             Command::Settings | Command::Services | Command::Holds => self.reload(&command).await,
             Command::Why => self.why(),
             Command::Service { name, action } => {

@@ -8,6 +8,7 @@ use snapvm_protocol::services::{ServiceDefinition, ServiceStatus};
 use snapvm_protocol::sprites::Sprite;
 use snapvm_protocol::tickets::{Signer, Verifier};
 
+use super::checkpoint::{Order, Outcome};
 use super::state::History;
 use crate::terminal_session::command::Command as TerminalCommand;
 
@@ -44,6 +45,9 @@ pub struct Record {
     /// Until when it is held awake, Unix ms: one for each hold.
     #[serde(default)]
     pub holds: Vec<u64>,
+    /// What is ordered of one of its checkpoints.
+    #[serde(default)]
+    pub checkpoint: Option<Order>,
     /// Its open terminals.
     pub terminals: Vec<TerminalId>,
 }
@@ -85,6 +89,15 @@ pub enum Failure {
     Unavailable(String),
 }
 
+/// What the runtime says of something that it may refuse for good.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is done; with an id where one was made.
+    Done(Option<String>),
+    /// It is not, and asking again would not help. The text is for people.
+    Refused(String),
+}
+
 /// The world outside.
 #[expect(async_fn_in_trait, reason = "objects run on one thread; their futures need not be Send")]
 pub trait Outside: 'static {
@@ -118,6 +131,8 @@ pub trait Outside: 'static {
     async fn save_service(&self, machine: MachineId, status: &ServiceStatus) -> Result<(), Failure>;
     /// Writes that a terminal ended; `ending` is JSON.
     async fn save_terminal_end(&self, machine: MachineId, session: TerminalId, ending: &str) -> Result<(), Failure>;
+    /// Writes what became of an order about a checkpoint.
+    async fn save_checkpoint(&self, machine: MachineId, order: &Order, outcome: &Outcome) -> Result<(), Failure>;
     /// Removes the record of a machine that is being deleted.
     async fn remove(&self, machine: MachineId) -> Result<(), Failure>;
 
@@ -138,6 +153,12 @@ pub trait Outside: 'static {
     async fn settle_agent(&self, record: &Record) -> Result<(), Failure>;
     /// Delivers it to where a boot finds it, ends the one that runs, and starts it.
     async fn replace_agent(&self, record: &Record) -> Result<(), Failure>;
+    /// Makes a checkpoint, or finds the one that has been made with this comment; answers the runtime's id of it.
+    async fn make_checkpoint(&self, record: &Record, comment: &str) -> Result<Verdict, Failure>;
+    /// Goes back to a checkpoint, also a second time.
+    async fn restore_checkpoint(&self, record: &Record, name: &str) -> Result<Verdict, Failure>;
+    /// Deletes a checkpoint; one that is not there is deleted, and so is one that the runtime cannot delete.
+    async fn delete_checkpoint(&self, record: &Record, name: &str) -> Result<Verdict, Failure>;
     /// Deletes the sprite; one that is not there is deleted.
     async fn delete_sprite(&self, record: &Record) -> Result<(), Failure>;
 

@@ -13,6 +13,7 @@
 //! * At most one wake is under way, whatever the number of those who want it ([`Effect::Work`] is single-flight).
 //! * `deleting` leads nowhere but out.
 //! * A sleep order is void unless its number is the current one.
+//! * What goes on with a checkpoint is in [`super::checkpoint`].
 
 use std::borrow::Cow;
 
@@ -22,6 +23,7 @@ use snapvm_protocol::lifecycle::MachineState;
 use snapvm_protocol::sprites::SpriteStatus;
 
 use super::cause::By;
+use super::checkpoint::{Checkpoints, Order};
 use super::transitions;
 use super::upgrade::Upgrade;
 
@@ -81,6 +83,9 @@ pub struct Machine {
     /// Which agent runs, and what became of upgrades.
     #[serde(default)]
     pub upgrade: Upgrade,
+    /// The checkpoint that is being made, restored or deleted.
+    #[serde(default)]
+    pub checkpoints: Checkpoints,
 }
 
 /// A sleep under way.
@@ -216,6 +221,28 @@ pub enum Event {
     },
     /// The agent that nobody could talk to is gone, and the carried one started.
     Replaced,
+    /// A checkpoint is to be made, restored or deleted.
+    Checkpoint {
+        /// The record's order.
+        order: Order,
+    },
+    /// What was written to files before the question is on the disk.
+    Synced {
+        /// The question's number.
+        sync: u64,
+    },
+    /// The runtime has done what was ordered of a checkpoint.
+    CheckpointDone {
+        /// The runtime's id of one that was made.
+        name: Option<String>,
+    },
+    /// The runtime does not do it, whoever asks.
+    CheckpointRefused {
+        /// Why, for people.
+        reason: String,
+    },
+    /// Postgres knows what became of it.
+    CheckpointTold,
     /// The control socket is gone.
     Lost,
     /// The agent saw something worth staying awake for.
@@ -292,6 +319,11 @@ pub enum Work {
     /// Deliver the carried agent in place of one that nobody can talk to, and start it: [`Event::Replaced`] or
     /// [`Event::Failed`].
     Replace,
+    /// Make, restore or delete the checkpoint of the order under way: [`Event::CheckpointDone`],
+    /// [`Event::CheckpointRefused`] or [`Event::Failed`].
+    Checkpoint,
+    /// Write what became of it to Postgres: [`Event::CheckpointTold`] or [`Event::Failed`].
+    TellCheckpoint,
 }
 
 /// What has to be done after an event, in this order.
@@ -316,6 +348,8 @@ pub enum Effect {
     TellTerminals,
     /// The binding to the agent's key is over.
     Unbind,
+    /// The agent's control socket is none any more, and what still comes from it is not heard.
+    Disconnect,
     /// Forget everything: the machine is gone.
     Forget,
 }
@@ -367,6 +401,7 @@ impl Machine {
             unsaved: false,
             looks_seconds,
             upgrade: Upgrade::default(),
+            checkpoints: Checkpoints::default(),
         }
     }
 

@@ -1,5 +1,6 @@
 //! What each event does to a machine in each state. See [`super::state`] for the picture.
 
+mod checkpoints;
 mod clock;
 mod upgrades;
 
@@ -16,13 +17,16 @@ pub(super) fn on(machine: &mut Machine, event: Event, now: u64) -> Result<Vec<Ef
         return Ok(deleting(machine, &event, now));
     }
     let effects = take(machine, event, now)?;
-    if let Some(at) = idle::next_look_ms(machine, now) {
+    for at in [idle::next_look_ms(machine, now), checkpoints::next_look_ms(machine)].into_iter().flatten() {
         sooner(machine, at);
     }
     Ok(effects)
 }
 
 fn take(machine: &mut Machine, event: Event, now: u64) -> Result<Vec<Effect>, Refusal> {
+    if checkpoints::is_void(machine, &event) {
+        return Ok(vec![]);
+    }
     Ok(match event {
         Event::Provision if machine.state == State::Creating => work(machine, Work::Provision, now),
         Event::Start { by } => start(machine, by, now),
@@ -38,6 +42,11 @@ fn take(machine: &mut Machine, event: Event, now: u64) -> Result<Vec<Effect>, Re
         | Event::Settled
         | Event::UpgradeRefused { .. }
         | Event::Replaced => upgrades::on(machine, event, now),
+        Event::Checkpoint { .. }
+        | Event::Synced { .. }
+        | Event::CheckpointDone { .. }
+        | Event::CheckpointRefused { .. }
+        | Event::CheckpointTold => checkpoints::on(machine, event, now),
         Event::Lost => lost(machine, now),
         Event::Activity { kind } => {
             idle::happened(machine, kind, now);
@@ -73,6 +82,9 @@ fn take(machine: &mut Machine, event: Event, now: u64) -> Result<Vec<Effect>, Re
         }
         Event::Looked { status } => looked(machine, status, now),
         Event::Failed { work: Work::Deliver | Work::Settle, reason } => upgrades::failed(machine, &reason, now),
+        Event::Failed { work: work @ (Work::Checkpoint | Work::TellCheckpoint), reason } => {
+            checkpoints::failed(machine, work, &reason, now)
+        }
         Event::Failed { work, reason } => failed(machine, work, reason, now),
         Event::Saved => {
             machine.unsaved = false;
@@ -313,6 +325,7 @@ fn sleep_ready(machine: &mut Machine, number: u64, now: u64) -> Vec<Effect> {
 fn delete(machine: &mut Machine, by: By, now: u64) -> Vec<Effect> {
     enter(machine, State::Deleting, "Being deleted.");
     machine.sleep = None;
+    machine.checkpoints.job = None;
     let mut effects = vec![
         save("deleting", "Deletion ordered.", by, now),
         Effect::RefuseWaiters { code: "deleting", detail: "The machine is being deleted.".into() },
@@ -470,6 +483,7 @@ fn give_up(machine: &mut Machine, what: Work, reason: &str, now: u64) -> Vec<Eff
 fn alarm(machine: &mut Machine, now: u64) -> Vec<Effect> {
     machine.alarm_ms = None;
     let mut effects = if machine.unsaved { vec![Effect::Save(None)] } else { vec![] };
+    effects.extend(checkpoints::alarm(machine, now));
     if gave_up(machine) {
         effects.extend(give_up(machine, Work::Wake, "its agent did not connect", now));
         return effects;
@@ -477,6 +491,7 @@ fn alarm(machine: &mut Machine, now: u64) -> Vec<Effect> {
     effects.extend(match machine.state {
         State::Creating if machine.provisioned => work(machine, Work::Wake, now),
         State::Creating => work(machine, Work::Provision, now),
+        State::Waking if machine.checkpoints.is_restoring() => vec![],
         State::Waking if machine.upgrade.is_replacing() => work(machine, Work::Replace, now),
         State::Waking => work(machine, Work::Wake, now),
         State::Running if !machine.connected => work(machine, Work::Look, now),

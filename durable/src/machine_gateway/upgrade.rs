@@ -158,6 +158,12 @@ impl Upgrade {
         self.replacing = false;
     }
 
+    /// Whether the agent that runs is the carried one.
+    #[must_use]
+    pub fn is_current(&self) -> bool {
+        self.agent.as_ref().is_some_and(|agent| !agent.digest.is_empty() && agent.digest == self.carried)
+    }
+
     /// Whether there is an agent to replace before anything else is asked of it.
     #[must_use]
     pub fn is_replacing(&self) -> bool {

@@ -14,6 +14,7 @@ const ORDER = [
   "working-with-snapvm",
   "machines",
   "services",
+  "checkpoints",
   "http-api",
 ];
 

@@ -14,6 +14,7 @@ const TABS = [
   ["terminals", "Terminal"],
   ["services", "Services"],
   ["ports", "Ports"],
+  ["checkpoints", "Checkpoints"],
   ["activity", "Activity"],
   ["settings", "Settings"],
 ] as const;
