@@ -9,6 +9,7 @@
     reason = "what a test's own functions stumble over is a failure of the test"
 )]
 
+mod clocks;
 mod exec;
 mod ingress;
 mod screens;

@@ -75,6 +75,28 @@ async fn a_hibernation_keeps_shells_closes_sockets_and_drops_the_task() {
 }
 
 #[tokio::test]
+async fn a_sync_is_answered_and_stops_nothing() {
+    let mut world = World::with(json!({}), &[]).await;
+    let mut control = world.control_with(welcome_with(vec![shell("keeps", "sleep 1000")])).await;
+    let kept = state_of(&mut control, "keeps", ServiceState::Running).await.pid;
+    // What a newer platform may say costs nothing.
+    control.text(r#"{"type":"of_next_year","with":[1]}"#).await;
+    for sync in [4, 5] {
+        control.send(&ToAgent::Sync { sync }).await;
+        let synced =
+            |message: &ToObject| matches!(message, ToObject::Synced { sync: got } if *got == sync).then_some(());
+        control.until(synced).await;
+    }
+    assert!(world.origin.nothing_dialed());
+    control.send(&ToAgent::Sleep { sleep: 1, kind: SleepKind::Hibernate, clear_tasks: false }).await;
+    ready(&mut control, 1).await;
+    drop(control);
+    let mut control = world.origin.control().await;
+    let ToObject::Hello { services, .. } = control.hello().await else { panic!() };
+    assert_eq!(services[0].pid, kept);
+}
+
+#[tokio::test]
 async fn a_stop_ends_everything_and_clears_tasks() {
     let mut world = World::with(json!({}), &[]).await;
     let keep = shell("keep", "trap 'exit 0' TERM; while :; do sleep 0.05; done");

@@ -211,12 +211,17 @@ pub async fn closed(socket: &mut Socket) -> u16 {
 }
 
 pub fn check_own_key(dialed: &Dialed, purpose: Purpose) {
+    check_own_key_at(dialed, purpose, now_ms());
+}
+
+/// The same, where the platform's clock says something else than ours.
+pub fn check_own_key_at(dialed: &Dialed, purpose: Purpose, now: i64) {
     let header = |name| dialed.headers.get(name).map(|value| value.to_str().unwrap());
     let pass = platform().verifier().pass(header(PASS).unwrap()).unwrap();
     assert_eq!((pass.machine, pass.generation), (machine(), 3));
     assert_eq!(header("x-snap-boot"), Some(pass.boot.as_str()));
     let key = Verifier::from_text(&pass.agent_key).unwrap();
-    let ticket = key.ticket(header(TICKET).unwrap(), now_ms()).unwrap().ticket;
+    let ticket = key.ticket(header(TICKET).unwrap(), now).unwrap().ticket;
     assert_eq!((ticket.machine, ticket.generation, ticket.purpose), (machine(), 3, purpose));
     assert!(header(AGENT_KEY).is_none());
 }
