@@ -110,13 +110,23 @@ impl Call {
         self.ask(name, vec![self.operation.into()], arguments).await
     }
 
-    /// Calls a function with who asks, and for what, in front of its own arguments.
+    /// The call of such a function, for whoever needs a connection for more than one.
+    #[must_use]
+    pub fn command(&self, name: &'static str, arguments: Vec<Argument>) -> Operation {
+        self.operation(name, vec![self.operation.into()], arguments)
+    }
+
     async fn ask(&self, name: &'static str, first: Vec<Argument>, rest: Vec<Argument>) -> Result<Reply, Error> {
+        Database::connect(&self.env).await?.call(self.operation(name, first, rest)).await
+    }
+
+    /// A function with who asks, and for what, in front of its own arguments.
+    fn operation(&self, name: &'static str, first: Vec<Argument>, rest: Vec<Argument>) -> Operation {
         let credential = self.credential.as_ref().map(Credential::as_context);
         let mut arguments = first;
         arguments.extend([Argument::Text(credential), self.request_context().into()]);
         arguments.extend(rest);
-        Database::connect(&self.env).await?.call(Operation { name, arguments }).await
+        Operation { name, arguments }
     }
 }
 

@@ -14,6 +14,7 @@ pub mod services;
 pub mod sessions;
 pub mod terminals;
 pub mod tokens;
+pub mod variables;
 pub mod why;
 
 use crate::answer::Answer;

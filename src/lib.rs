@@ -29,6 +29,7 @@ pub mod openapi;
 pub mod passwords;
 pub mod platform;
 pub mod router;
+pub mod sealing;
 pub mod secrets;
 pub mod sprites;
 

@@ -1,6 +1,7 @@
-//! The only place that knows wasm from native: time, randomness, variables, and where the bytes of a request come
-//! from. Everything above takes them as arguments.
+//! The only place that knows wasm from native: time, randomness, ciphers, variables, and where the bytes of a request
+//! come from. Everything above takes them as arguments.
 
+pub mod cipher;
 pub mod socket;
 
 use crate::error::Error;

@@ -10,7 +10,7 @@ use crate::context::Call;
 use crate::error::Error;
 use crate::handlers::{
     accounts, audit, checkpoints, deployment, exec, holds, machines, members, orgs, ports, services, sessions,
-    terminals, tokens, why,
+    terminals, tokens, variables, why,
 };
 
 /// What answers an operation.
@@ -91,6 +91,11 @@ pub const ROUTES: &[Route] = &[
     route!(Delete "/v1/orgs/{org}/machines/{machine}/holds/{hold}" "holds_delete" 204 holds::delete, "End a hold"),
     // Commands
     route!(Post "/v1/orgs/{org}/machines/{machine}/exec" "exec_create" 200 exec::create, "Run a command"),
+    // Variables
+    route!(Get "/v1/orgs/{org}/machines/{machine}/variables" "variables_list" 200 variables::list, "List variables"),
+    route!(Patch "/v1/orgs/{org}/machines/{machine}/variables" "variables_update" 200 variables::update, "Set several variables"),
+    route!(Put "/v1/orgs/{org}/machines/{machine}/variables/{variable}" "variables_put" 200 variables::put, "Set a variable"),
+    route!(Delete "/v1/orgs/{org}/machines/{machine}/variables/{variable}" "variables_delete" 204 variables::delete, "Delete a variable"),
     // Services
     route!(Get "/v1/orgs/{org}/machines/{machine}/services" "services_list" 200 services::list, "List services"),
     route!(Put "/v1/orgs/{org}/machines/{machine}/services/{service}" "services_put" 200 services::put, "Define a service"),

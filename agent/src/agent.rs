@@ -9,6 +9,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use snapvm_protocol::agent::{ToObject, WokeBy};
+use snapvm_protocol::variables::Variables;
 use tokio::sync::{mpsc, watch};
 
 use crate::activity::Meter;
@@ -76,6 +77,8 @@ pub struct Agent {
     pub terminals: Terminals,
     /// Services.
     pub services: Services,
+    /// What is in the environment of whatever is started from now on. In memory only: secrets are among them.
+    pub variables: RefCell<Variables>,
     /// The runtime's tasks.
     pub tasks: Tasks,
     /// The tick.
@@ -189,6 +192,7 @@ impl Agent {
             commands: Commands::default(),
             terminals: Terminals::default(),
             services: Services::default(),
+            variables: RefCell::default(),
             tasks: Tasks::new(guest_socket),
             beat: watch::Sender::new(Beat::default()),
         });

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use hyper::header::{HeaderName, HeaderValue};
 use rustls::pki_types::ServerName;
+use snapvm_protocol::agent::ORDER_MAX;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -23,7 +24,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Message, WebSocketConfig};
 
 /// Longest message taken: a control message with room to notice that it is too long.
-const RECEIVE_MAX: usize = 512 * 1024;
+const RECEIVE_MAX: usize = 2 * ORDER_MAX;
 /// A dial that takes longer will not come to anything.
 const PATIENCE: Duration = Duration::from_secs(15);
 

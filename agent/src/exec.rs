@@ -172,7 +172,7 @@ async fn read(request: Request<Incoming>) -> Result<Command, String> {
 fn start(agent: &Rc<Agent>, command: Command, form: Form, tag: Tag, peer: Peer) -> Result<Body, Refusal> {
     let keeps = if form == Form::Object { command.output_limit * 2 } else { 0 };
     let (place, allowance) = agent.commands.enter(keeps)?;
-    let process = Process::spawn(&command)?;
+    let process = Process::spawn(&command, &agent.variables.borrow())?;
     let over = CancellationToken::new();
     let (output, body) = Output::new(form, command.output_limit, over.clone(), allowance);
     let running = Running {

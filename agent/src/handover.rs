@@ -7,7 +7,7 @@
 //! ```
 //!
 //! Handed over: shells with their terminals, rings, offsets, input numbers and sizes; services with their processes,
-//! states and logs; the listening socket; boot id, key, pass, what was learned from tickets; the idle clock. Sockets to
+//! states and logs; the listening socket; boot id, key, pass, what was learned from tickets; variables; the idle clock. Sockets to
 //! the platform are dialed anew, clients resume by offset. Lost: app connections that did not end within the drain.
 //!
 //! Invariants:
@@ -144,6 +144,7 @@ fn capture(agent: &Agent, digest: String) -> State {
         listener: agent.listener.descriptor(),
         terminals: agent.terminals.parts(),
         services: agent.services.parts(),
+        variables: agent.variables.borrow().clone(),
     }
 }
 
@@ -170,6 +171,7 @@ pub fn resume(agent: &Rc<Agent>, state: State, mut descriptors: Descriptors) {
     agent.link.welcomed.set(true);
     *agent.meter.borrow_mut() = state.meter;
     agent.woken_at.set(state.woken_at);
+    agent.variables.replace(state.variables);
     *agent.phase.borrow_mut() = Phase::Awake;
     // Nothing is lost by it: a list that is the same is not reported again.
     agent.tasks.changed(&state.tasks);

@@ -218,7 +218,9 @@ impl Service {
 
     fn spawn(self: &Rc<Self>) -> Option<Effect> {
         let definition = self.life.borrow().definition.clone();
-        match self.log.pipe().and_then(|output| process::spawn(&definition, output)) {
+        let agent = self.agent.upgrade()?;
+        let variables = agent.variables.borrow();
+        match self.log.pipe().and_then(|output| process::spawn(&definition, &variables, output)) {
             Ok(pid) => {
                 self.await_end(pid);
                 self.life.borrow_mut().spawned(pid, now())

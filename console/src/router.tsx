@@ -130,6 +130,12 @@ const services = createRoute({
   component: lazyRouteComponent(() => import("./pages/services/services"), "Services"),
 });
 
+const variables = createRoute({
+  getParentRoute: () => machine,
+  path: "/variables",
+  component: lazyRouteComponent(() => import("./pages/variables/variables"), "Variables"),
+});
+
 const ports = createRoute({
   getParentRoute: () => machine,
   path: "/ports",
@@ -168,7 +174,16 @@ export const router = createRouter({
         machines,
         members,
         audit,
-        machine.addChildren([machineIndex, terminals, services, ports, checkpoints, activity, settings]),
+        machine.addChildren([
+          machineIndex,
+          terminals,
+          services,
+          variables,
+          ports,
+          checkpoints,
+          activity,
+          settings,
+        ]),
       ]),
     ]),
   ]),

@@ -25,6 +25,7 @@ pub mod state;
 mod terminals;
 mod transitions;
 pub mod upgrade;
+mod variables;
 mod why;
 
 use snapvm_protocol::lifecycle::MachineState;

@@ -15,6 +15,7 @@ begin
       'idle_seconds', m.idle_seconds, 'sprite_name', m.sprite_name, 'sprite_id', m.sprite_id,
       'sprite_url', m.sprite_url,
       'services', api.gateway_services(m.id),
+      'variables', api.gateway_variables(m.id),
       -- Until when it is held awake, Unix ms: one number for each hold.
       'holds', (select coalesce(json_agg(floor(extract(epoch from h.until) * 1000)::bigint order by h.until), '[]')
         from app.hold h where h.org_id = m.org_id and h.machine_id = m.id and h.until > now()),

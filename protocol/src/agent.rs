@@ -35,14 +35,18 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::{MachineId, TerminalId};
 use crate::services::{ServiceAction, ServiceDefinition, ServiceStatus};
+use crate::variables::Variables;
 
 /// Version of everything in this module. The object refuses an agent of another one with 4406 and has it replaced;
 /// only the fields of [`ToObject::Hello`] that [`version_of`] reads are the same in every version.
 pub const PROTOCOL_VERSION: u32 = 2;
 /// Where the agent takes *wake*.
 pub const WAKE_PATH: &str = "/.snapvm/agent/wake";
-/// Longest control message, in bytes.
+/// Longest control message of the agent's, in bytes.
 pub const MESSAGE_MAX: usize = 256 * 1024;
+/// Longest control message to the agent, in bytes: a Welcome with as many services and variables as a machine can
+/// have, written as JSON.
+pub const ORDER_MAX: usize = 8 * 1024 * 1024;
 /// Seconds between two pings.
 pub const PING_SECONDS: u64 = 20;
 /// Seconds without any message after which a socket counts as dead.
@@ -253,6 +257,9 @@ pub enum ToAgent {
         /// Sessions that should exist: the agent dials each one's socket. Those it has no shell for and that are
         /// `fresh` it starts; the others it reports as [`TerminalEnd::Lost`].
         terminals: Vec<OpenTerminal>,
+        /// What is in the environment of whatever is started from now on.
+        #[serde(default)]
+        variables: Variables,
     },
     /// Start a shell for a session if there is none, and dial the session's socket.
     OpenTerminal(OpenTerminal),
@@ -265,6 +272,11 @@ pub enum ToAgent {
     Services {
         /// The complete list.
         services: Vec<ServiceDefinition>,
+    },
+    /// All variables, after a change: whatever is started from now on has them, what runs keeps what it has.
+    Variables {
+        /// The complete list.
+        variables: Variables,
     },
     /// Something to do with one service now.
     ServiceCommand {
@@ -333,12 +345,26 @@ pub struct OpenTerminal {
     pub directory: Option<String>,
 }
 
+/// A control message of one direction.
+pub trait Message<'a>: Deserialize<'a> {
+    /// Longest one, in bytes.
+    const MAX: usize;
+}
+
+impl Message<'_> for ToAgent {
+    const MAX: usize = ORDER_MAX;
+}
+
+impl Message<'_> for ToObject {
+    const MAX: usize = MESSAGE_MAX;
+}
+
 /// Reads a control message of either direction.
 ///
 /// # Errors
 /// A sentence for the log: too long, or not a message of this version.
-pub fn decode<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, InvalidMessage> {
-    if text.len() > MESSAGE_MAX {
+pub fn decode<'a, T: Message<'a>>(text: &'a str) -> Result<T, InvalidMessage> {
+    if text.len() > T::MAX {
         return Err(InvalidMessage::TooLong);
     }
     serde_json::from_str(text).map_err(|_| InvalidMessage::Malformed)
@@ -355,17 +381,20 @@ pub fn version_of(text: &str) -> Option<(u32, String)> {
         #[serde(default)]
         digest: String,
     }
-    let hello: Hello = decode(text).ok()?;
+    if text.len() > MESSAGE_MAX {
+        return None;
+    }
+    let hello: Hello = serde_json::from_str(text).ok()?;
     (hello.kind == "hello").then_some((hello.protocol, hello.digest))
 }
 
 /// Why a control message was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidMessage {
-    /// Longer than [`MESSAGE_MAX`].
-    #[error("the message is longer than {MESSAGE_MAX} bytes")]
+    /// Longer than [`Message::MAX`].
+    #[error("the message is too long")]
     TooLong,
-    /// Not JSON, or of an unknown type.
+    /// Not JSON, or without a type, or not with what its type needs.
     #[error("the message is malformed")]
     Malformed,
 }
@@ -384,6 +413,15 @@ mod tests {
         assert_eq!(decode::<ToAgent>(r#"{"type":"of_next_year","with":[1]}"#), Ok(ToAgent::Unknown));
         assert_eq!(decode::<ToObject>(r#"{"type":"of_next_year","with":[1]}"#), Ok(ToObject::Unknown));
         assert_eq!(decode::<ToObject>(&" ".repeat(MESSAGE_MAX + 1)), Err(InvalidMessage::TooLong));
+    }
+
+    #[test]
+    fn a_welcome_of_an_older_object_has_no_variables() {
+        let text = r#"{"type":"welcome","now_ms":1,"machine":"MACHINE","generation":1,"pass":"p","epoch":1,
+            "idle_seconds":900,"services":[],"terminals":[]}"#;
+        let text = text.replace("MACHINE", &MachineId::new(1, [7; 10]).to_string());
+        let Ok(ToAgent::Welcome { variables, .. }) = decode::<ToAgent>(&text) else { panic!("{text}") };
+        assert!(variables.is_empty());
     }
 
     #[test]

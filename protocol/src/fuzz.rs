@@ -7,7 +7,7 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::agent::{MESSAGE_MAX, ToAgent, ToObject, decode, version_of};
+use crate::agent::{Message, ToAgent, ToObject, decode, version_of};
 use crate::hosts::{AppHost, Hosts, Target as Host, parse_port};
 use crate::ids::{AccountId, MachineId, TerminalId};
 use crate::names::{MachineName, OrgSlug};
@@ -92,10 +92,10 @@ pub fn control_to_object(bytes: &[u8]) {
     }
 }
 
-fn control<T: DeserializeOwned + Serialize + PartialEq + std::fmt::Debug>(bytes: &[u8]) {
+fn control<T: for<'a> Message<'a> + Serialize + PartialEq + std::fmt::Debug>(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let Ok(message) = decode::<T>(text) else { return };
-    assert!(text.len() <= MESSAGE_MAX);
+    assert!(text.len() <= T::MAX);
     same(&message);
 }
 

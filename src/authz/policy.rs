@@ -121,6 +121,11 @@ pub const POLICY: &[Rule] = &[
     // Anybody's hold: whoever may end it may also stop the machine.
     writes("holds_delete", Org(Member)),
     writes("exec_create", Org(Member)),
+    // Viewers see names; values of those that are no secrets are for members, which api.variable_json decides.
+    reads("variables_list", Org(Viewer)),
+    writes("variables_update", Org(Member)),
+    writes("variables_put", Org(Member)),
+    writes("variables_delete", Org(Member)),
     reads("services_list", Org(Viewer)),
     writes("services_put", Org(Member)),
     writes("services_delete", Org(Member)),

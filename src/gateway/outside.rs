@@ -21,6 +21,7 @@ use crate::context::new_id;
 use crate::db::{Argument, Database, Operation, Reply as DatabaseReply};
 use crate::error::Error;
 use crate::platform::{self, Variables};
+use crate::sealing::{Keys, Place};
 use crate::secrets;
 use crate::sprites::{Client, Error as SpritesError};
 
@@ -193,6 +194,12 @@ impl Outside for World {
 
     async fn load(&self, machine: MachineId) -> Result<Record, Failure> {
         parse(&self.run("gateway_load", vec![machine.to_string().into()]).await?)
+    }
+
+    async fn open(&self, record: &Record, name: &str, sealed: &str) -> Result<String, Failure> {
+        let place = Place { org: &record.org, machine: &record.machine.to_string(), name };
+        let opened = async { Keys::read(&self.env)?.open(&place, sealed).await };
+        opened.await.map_err(|error: Error| Failure::Unavailable(error.to_string()))
     }
 
     async fn save(

@@ -130,7 +130,7 @@ async fn act(call: Call, action: ServiceAction, wanted: DesiredState) -> Result<
 
 /// Tells the machine's object of a change. The change itself stands whether or not the object hears of it: the agent
 /// gets the whole list at its next wake.
-async fn tell(call: &Call, reply: Reply, command: Command) -> Result<Answer, Error> {
+pub(super) async fn tell(call: &Call, reply: Reply, command: Command) -> Result<Answer, Error> {
     let changed: Changed = reply.read()?;
     if let Err(error) = object::command(&call.env, changed.machine, &command).await {
         worker::console_warn!("request {}: machine {}: {error}", call.request_id, changed.machine);

@@ -7,6 +7,7 @@ use snapvm_protocol::exec::{Chunk, ExecExit, ExecRequest, ExecResult};
 use super::responses;
 use crate::handlers::{
     accounts, checkpoints, deployment, holds, machines, members, orgs, ports, services, sessions, terminals, tokens,
+    variables,
 };
 
 /// An operation's types as schemas.
@@ -44,6 +45,8 @@ pub(super) fn shapes(operation: &str, generator: &mut SchemaGenerator) -> Shapes
         "exec_create" => of::<ExecRequest>(generator),
         "checkpoints_create" => of::<checkpoints::CreateCheckpoint>(generator),
         "holds_create" => of::<holds::CreateHold>(generator),
+        "variables_update" => of::<variables::UpdateVariables>(generator),
+        "variables_put" => of::<variables::PutVariable>(generator),
         "services_put" => of::<services::PutService>(generator),
         "ports_put" => of::<ports::PutPort>(generator),
         "terminals_create" => of::<terminals::CreateTerminal>(generator),
@@ -74,6 +77,8 @@ pub(super) fn shapes(operation: &str, generator: &mut SchemaGenerator) -> Shapes
         "holds_list" => of::<responses::Holds>(generator),
         "holds_create" => of::<responses::Hold>(generator),
         "exec_create" => of::<ExecResult>(generator),
+        "variables_list" | "variables_update" => of::<responses::Variables>(generator),
+        "variables_put" => of::<responses::Variable>(generator),
         "services_list" => of::<responses::Services>(generator),
         "services_put" | "services_start" | "services_stop" | "services_restart" => of::<responses::Service>(generator),
         "ports_list" => of::<responses::Ports>(generator),

@@ -312,6 +312,24 @@ pub(super) struct LastActivity {
 }
 
 #[derive(JsonSchema)]
+pub(super) struct Variables {
+    variables: Vec<Variable>,
+}
+
+/// A variable of a machine.
+#[derive(JsonSchema)]
+pub(super) struct Variable {
+    name: String,
+    /// Whether its value is write-only.
+    secret: bool,
+    /// Its value; null for a secret, and for viewers.
+    value: Option<String>,
+    /// Who set it last, while they are a member.
+    updated_by: Option<String>,
+    updated_at: Time,
+}
+
+#[derive(JsonSchema)]
 pub(super) struct Services {
     services: Vec<Service>,
 }

@@ -16,3 +16,4 @@ mod services;
 mod sessions;
 mod terminals;
 mod tokens;
+mod variables;

@@ -51,10 +51,12 @@ pub struct MachineRows {
     pub port: u16,
     /// A checkpoint of it, ready.
     pub checkpoint: String,
+    /// A variable of it, which is a secret.
+    pub variable: String,
 }
 
-/// A running machine with a service, a named port, an open terminal, a hold, a checkpoint and one line of history. Its
-/// sprite is nowhere.
+/// A running machine with a service, a named port, a variable, an open terminal, a hold, a checkpoint and one line of
+/// history. Its sprite is nowhere.
 pub async fn machine(superuser: &Client, slug: &str, owner: &str, name: &str) -> MachineRows {
     let (org, id, terminal, hold) = (org_id(superuser, slug).await, new_id(), new_id(), new_id());
     let checkpoint = new_id();
@@ -77,6 +79,13 @@ pub async fn machine(superuser: &Client, slug: &str, owner: &str, name: &str) ->
         superuser,
         "insert into app.port (org_id, machine_id, port, label) values ($1::text::uuid, $2::text::uuid, 3000, 'Web')",
         &[&org, &id],
+    )
+    .await;
+    run(
+        superuser,
+        "insert into app.variable (org_id, machine_id, name, sealed, size, updated_by)
+         values ($1::text::uuid, $2::text::uuid, 'TOKEN', 'v1.1.AAAAAAAAAAAAAAAA.AAAA', 3, $3::text::uuid)",
+        &[&org, &id, owner],
     )
     .await;
     run(
@@ -109,5 +118,14 @@ pub async fn machine(superuser: &Client, slug: &str, owner: &str, name: &str) ->
         &[&org, &id, &new_id(), owner],
     )
     .await;
-    MachineRows { id, name: name.to_owned(), service: "web".to_owned(), terminal, hold, port: 3000, checkpoint }
+    MachineRows {
+        id,
+        name: name.to_owned(),
+        service: "web".to_owned(),
+        terminal,
+        hold,
+        port: 3000,
+        checkpoint,
+        variable: "TOKEN".to_owned(),
+    }
 }

@@ -19,6 +19,7 @@ mod terminals_access;
 mod terminals_kept;
 mod terminals_pauses;
 mod terminals_people;
+mod variables;
 
 use std::sync::OnceLock;
 use std::time::Duration;

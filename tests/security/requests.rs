@@ -92,6 +92,7 @@ pub(crate) async fn request(stage: &Stage, operation: &Operation, identity: &Ide
             .replace("{port}", &machine.port.to_string())
             .replace("{hold}", &machine.hold)
             .replace("{checkpoint}", &machine.checkpoint)
+            .replace("{variable}", &machine.variable)
             .replace("{terminal}", &machine.terminal);
     }
     if path.contains("{account}") {
@@ -134,6 +135,10 @@ async fn body(stage: &Stage, operation: &Operation) -> Option<Value> {
         "exec_create" => json!({"command": "true"}),
         "checkpoints_create" => json!({"comment": "swept"}),
         "holds_create" => json!({"reason": "swept", "minutes": 60}),
+        "variables_update" => json!({"variables": [
+            {"name": "SWEPT", "value": "plain", "secret": false}, {"name": "SECRET", "value": "hidden"},
+        ]}),
+        "variables_put" => json!({"value": "hidden"}),
         "services_put" => json!({"command": "sleep", "args": ["60"]}),
         "ports_put" => json!({"label": "Swept"}),
         "terminals_create" => json!({"name": "Swept", "directory": "/srv"}),

@@ -122,6 +122,13 @@ const PROBES: &[Probe] = &[
         column: "name",
         insert: "(org_id, machine_id, id, name) values ($org, $machine, gen_random_uuid(), 'forged')",
     },
+    Probe {
+        table: "variable",
+        rows: "org_id = $org",
+        column: "value",
+        insert: "(org_id, machine_id, name, value, size, updated_by)
+          values ($org, $machine, 'FORGED', 'forged', 6, authz.account_id())",
+    },
 ];
 
 const LEGEND: &str = "\

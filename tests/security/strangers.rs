@@ -83,6 +83,9 @@ fn argument(function: &str, name: &str, stranger: &Stranger, victim: &Victim, ch
         ("machines_command", "p_operation") => {
             (*chance.pick(&["machines_start", "machines_stop", "machines_hibernate", "machines_delete"])).into()
         }
+        ("variables_sealing" | "variables_set", "p_operation") => {
+            (*chance.pick(&["variables_put", "variables_update"])).into()
+        }
         (_, "p_operation") => (*chance.pick(&["services_start", "services_stop", "services_restart"])).into(),
         // Ids of what is about to be made.
         ("accounts_create", "p_org" | "p_account" | "p_session")
@@ -103,6 +106,8 @@ fn argument(function: &str, name: &str, stranger: &Stranger, victim: &Victim, ch
         }
         (name, "p_machine") if name.starts_with("gateway") && name != "gateway_resolve" => machine.id.clone(),
         (_, "p_machine") => machine.name.clone(),
+        ("variables_delete", "p_name") => machine.variable.clone(),
+        ("variables_set", "p_sealed_for") => machine.id.clone(),
         (name, "p_name") if name.starts_with("machine") => machine.name.clone(),
         (_, "p_name") => machine.service.clone(),
         (_, "p_hold") => machine.hold.clone(),
@@ -153,6 +158,7 @@ const FIXED: &[(&str, &str)] = &[
     ("p_state", "deleting"),
     ("p_status", "{}"),
     ("p_user_agent", "text"),
+    ("p_variables", r#"[{"name":"TOKEN","value":"forged","size":6}]"#),
 ];
 
 struct Stranger {
@@ -198,6 +204,7 @@ async fn everything(superuser: &Client, victims: &[Victim]) -> BTreeMap<String, 
                 "port",
                 "service",
                 "terminal_session",
+                "variable",
             ][..],
             "org_id",
             &orgs,

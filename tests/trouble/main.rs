@@ -7,6 +7,7 @@ mod control_plane;
 mod dial;
 mod frames;
 mod isolation;
+mod keys;
 mod provisioning;
 mod runtime;
 mod upgrade;

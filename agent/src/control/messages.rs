@@ -11,7 +11,7 @@ use crate::{handover, sleep};
 /// Does what a message says; whether it was the word to sleep, so that the socket is to be closed.
 pub(super) async fn take(agent: &Rc<Agent>, message: ToAgent, woke: WokeBy) -> bool {
     match message {
-        ToAgent::Welcome { now_ms, pass, epoch, idle_seconds, services, terminals, .. } => {
+        ToAgent::Welcome { now_ms, pass, epoch, idle_seconds, services, terminals, variables, .. } => {
             agent.admission.borrow_mut().clock.is(now_ms, Reading::take());
             *agent.link.pass.borrow_mut() = Some(pass);
             agent.adopt_epoch(epoch);
@@ -19,6 +19,8 @@ pub(super) async fn take(agent: &Rc<Agent>, message: ToAgent, woke: WokeBy) -> b
             agent.link.established();
             // A sleep that was being prepared went with the socket it was ordered on.
             sleep::cancel(agent, None);
+            // Before anything is started that is to have them.
+            agent.variables.replace(variables.sound());
             agent.services.replace(agent, services);
             agent.services.wake(woke);
             agent.terminals.reconcile(agent, terminals);
@@ -29,6 +31,9 @@ pub(super) async fn take(agent: &Rc<Agent>, message: ToAgent, woke: WokeBy) -> b
         }
         ToAgent::OpenTerminal(open) => agent.terminals.open(agent, &open),
         ToAgent::CloseTerminal { session } => agent.terminals.close(session),
+        ToAgent::Variables { variables } => {
+            agent.variables.replace(variables.sound());
+        }
         ToAgent::Services { services } => agent.services.replace(agent, services),
         ToAgent::ServiceCommand { name, action } => agent.services.command(&name, action),
         ToAgent::Epoch { epoch } => agent.adopt_epoch(epoch),

@@ -11,6 +11,7 @@ use std::time::Duration;
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal};
 use snapvm_protocol::exec::{Command, Refusal};
+use snapvm_protocol::variables::Variables;
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::{ChildStderr, ChildStdin, ChildStdout};
 use tokio::sync::watch;
@@ -33,8 +34,8 @@ pub(super) struct Process {
 }
 
 impl Process {
-    /// Starts a command.
-    pub(super) fn spawn(command: &Command) -> Result<Self, Refusal> {
+    /// Starts a command, with the machine's variables around its own.
+    pub(super) fn spawn(command: &Command, variables: &Variables) -> Result<Self, Refusal> {
         let home = crate::guest::home();
         let folder = command.cwd.as_ref().map_or_else(|| home.clone(), |cwd| home.join(cwd));
         let enters = rustix::fs::access(&folder, rustix::fs::Access::EXEC_OK).is_ok();
@@ -46,7 +47,7 @@ impl Process {
         for name in crate::guest::private_variables() {
             prepared.env_remove(name);
         }
-        prepared.envs(&command.env).current_dir(folder);
+        prepared.envs(variables.iter()).envs(&command.env).current_dir(folder);
         prepared.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let become_leader = || rustix::process::setsid().map(|_| ()).map_err(io::Error::from);
         #[expect(unsafe_code, reason = "the only way to start a program in a session of its own")]

@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 use snapvm_protocol::agent::TerminalEnd;
 use snapvm_protocol::ids::TerminalId;
+use snapvm_protocol::variables::Variables;
 
 use crate::activity::Meter;
 use crate::admission::Learned;
@@ -38,6 +39,9 @@ pub struct State {
     pub terminals: Vec<Terminal>,
     /// Services, in the object's order.
     pub services: Vec<Service>,
+    /// What is in the environment of whatever is started.
+    #[serde(default)]
+    pub variables: Variables,
 }
 
 /// A terminal session.

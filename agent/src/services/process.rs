@@ -6,12 +6,13 @@ use std::process::{Command, Stdio};
 
 use rustix::process::{Pid, Signal};
 use snapvm_protocol::services::ServiceDefinition;
+use snapvm_protocol::variables::Variables;
 
-/// Spawns it; its output goes to `output`. Answers its process id, for [`crate::reaper::Child::of`].
+/// Spawns it, with the machine's variables around its own; its output goes to `output`. Answers its process id, for [`crate::reaper::Child::of`].
 ///
 /// # Errors
 /// What the system says, for people.
-pub fn spawn(definition: &ServiceDefinition, output: io::PipeWriter) -> io::Result<u32> {
+pub fn spawn(definition: &ServiceDefinition, variables: &Variables, output: io::PipeWriter) -> io::Result<u32> {
     let mut command = Command::new(&definition.command);
     command.args(&definition.args).envs(crate::guest::environment());
     for name in crate::guest::private_variables() {
@@ -19,6 +20,7 @@ pub fn spawn(definition: &ServiceDefinition, output: io::PipeWriter) -> io::Resu
     }
     let folder = definition.directory.as_ref().map_or_else(crate::guest::home, Into::into);
     command
+        .envs(variables.iter())
         .envs(&definition.environment)
         .current_dir(folder)
         .stdin(Stdio::null())

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Access, access};
 use rustix::process::{Pid, Signal};
 use rustix::termios::Winsize;
+use snapvm_protocol::variables::Variables;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
@@ -47,12 +48,16 @@ pub enum Write {
     Hangup,
 }
 
-/// Starts a login shell of this size, in this directory if it can be entered, otherwise in the home directory. Answers
-/// its process id, for [`crate::reaper::Child::of`].
+/// Starts a login shell of this size, with the machine's variables, in this directory if it can be entered, otherwise in
+/// the home directory. Answers its process id, for [`crate::reaper::Child::of`].
 ///
 /// # Errors
 /// See [`StartError`].
-pub fn start((columns, rows): (u16, u16), directory: Option<&str>) -> Result<(Master, u32), StartError> {
+pub fn start(
+    (columns, rows): (u16, u16),
+    directory: Option<&str>,
+    variables: &Variables,
+) -> Result<(Master, u32), StartError> {
     let (pty, slave) = pty_process::blocking::open()?;
     pty.resize(pty_process::Size::new(rows, columns))?;
     let home = crate::guest::home();
@@ -64,6 +69,9 @@ pub fn start((columns, rows): (u16, u16), directory: Option<&str>) -> Result<(Ma
         command = command.env_remove(name);
     }
     command = command.env("COLORTERM", "truecolor").env("TERM_PROGRAM", "snapvm").env("LANG", "C.UTF-8");
+    for (name, value) in variables.iter() {
+        command = command.env(name, value);
+    }
     if let Some(directory) = directory.map(PathBuf::from).into_iter().chain([home]).find(|path| can_enter(path)) {
         command = command.current_dir(directory);
     }

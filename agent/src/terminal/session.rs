@@ -87,7 +87,7 @@ impl Session {
         let epoch = crate::identity::random::<8>().map_or(1, u64::from_be_bytes) & ((1 << 53) - 1);
         let stream = Stream::new(open.session, epoch, open.columns, open.rows);
         let size = stream.size();
-        let (master, pid) = pty::start(size, open.directory.as_deref())?;
+        let (master, pid) = pty::start(size, open.directory.as_deref(), &agent.variables.borrow())?;
         Ok(Self::run(agent, stream, master, Pending::default(), Life::Shell(pid)))
     }
 

@@ -18,4 +18,5 @@ mod sleep;
 mod support;
 mod terminals;
 mod upgrade;
+mod variables;
 mod wake;

@@ -39,7 +39,7 @@ fn deliver(world: &World, bytes: &[u8], mode: u32) -> String {
 }
 
 /// Delivers an agent that is another one only by its digest.
-fn deliver_another(world: &World, tail: &str) -> String {
+pub fn deliver_another(world: &World, tail: &str) -> String {
     let mut bytes = std::fs::read(binary()).unwrap();
     bytes.extend_from_slice(tail.as_bytes());
     deliver(world, &bytes, 0o755)

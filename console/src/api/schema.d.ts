@@ -507,6 +507,42 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/orgs/{org}/machines/{machine}/variables": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List variables */
+        get: operations["variables_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /** Set several variables */
+        patch: operations["variables_update"];
+        trace?: never;
+    };
+    "/v1/orgs/{org}/machines/{machine}/variables/{variable}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Set a variable */
+        put: operations["variables_put"];
+        post?: never;
+        /** Delete a variable */
+        delete: operations["variables_delete"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/orgs/{org}/machines/{machine}/why": {
         parameters: {
             query?: never;
@@ -1200,6 +1236,16 @@ export interface components {
              */
             http_port?: number | null;
         };
+        /** @description A variable's value. Its name is in the path. */
+        PutVariable: {
+            /**
+             * @description Whether it is write-only: nothing shows the value again. It is, when absent.
+             * @default true
+             */
+            secret?: boolean;
+            /** @description Its value: text of at most 32 KiB. Nothing in it is expanded. */
+            value: string;
+        };
         /** @description A region. */
         Region: {
             /** @description Its name in the API, and the provider's. */
@@ -1309,6 +1355,18 @@ export interface components {
         };
         Sessions: {
             sessions: components["schemas"]["Session"][];
+        };
+        /** @description A variable to set. */
+        SetVariable: {
+            /** @description Its name: `^[A-Za-z_][A-Za-z0-9_]{0,127}$`, and none that belongs to SnapVM, the user or the shell. */
+            name: string;
+            /**
+             * @description Whether it is write-only: nothing shows the value again. It is, when absent.
+             * @default true
+             */
+            secret?: boolean;
+            /** @description Its value: text of at most 32 KiB. Nothing in it is expanded. */
+            value: string;
         };
         /** @description A size. */
         Size: {
@@ -1439,6 +1497,29 @@ export interface components {
             /** @description What its tab says. */
             name: string;
         };
+        /** @description Variables to set, all or none. Others stay as they are. */
+        UpdateVariables: {
+            /** @description From 1 to 100, each name once. */
+            variables: components["schemas"]["SetVariable"][];
+        };
+        /** @description A variable of a machine. */
+        Variable: {
+            name: string;
+            /** @description Whether its value is write-only. */
+            secret: boolean;
+            /**
+             * Format: date-time
+             * @description A time, RFC 3339 in UTC.
+             */
+            updated_at: string;
+            /** @description Who set it last, while they are a member. */
+            updated_by?: string | null;
+            /** @description Its value; null for a secret, and for viewers. */
+            value?: string | null;
+        };
+        Variables: {
+            variables: components["schemas"]["Variable"][];
+        };
         /** @description Why a machine is awake or asleep. */
         Why: {
             /** @description What would change its state, for people. */
@@ -1529,6 +1610,7 @@ export type Ports = components['schemas']['Ports'];
 export type Problem = components['schemas']['Problem'];
 export type PutPort = components['schemas']['PutPort'];
 export type PutService = components['schemas']['PutService'];
+export type PutVariable = components['schemas']['PutVariable'];
 export type Region = components['schemas']['Region'];
 export type Role = components['schemas']['Role'];
 export type RuntimeType = components['schemas']['RuntimeType'];
@@ -1539,6 +1621,7 @@ export type ServiceStatus = components['schemas']['ServiceStatus'];
 export type Services = components['schemas']['Services'];
 export type Session = components['schemas']['Session'];
 export type Sessions = components['schemas']['Sessions'];
+export type SetVariable = components['schemas']['SetVariable'];
 export type Size = components['schemas']['Size'];
 export type Terminal = components['schemas']['Terminal'];
 export type TerminalEnd = components['schemas']['TerminalEnd'];
@@ -1549,6 +1632,9 @@ export type Tokens = components['schemas']['Tokens'];
 export type UpdateMachine = components['schemas']['UpdateMachine'];
 export type UpdateMember = components['schemas']['UpdateMember'];
 export type UpdateTerminal = components['schemas']['UpdateTerminal'];
+export type UpdateVariables = components['schemas']['UpdateVariables'];
+export type Variable = components['schemas']['Variable'];
+export type Variables = components['schemas']['Variables'];
 export type Why = components['schemas']['Why'];
 export type $defs = Record<string, never>;
 export interface operations {
@@ -2818,6 +2904,142 @@ export interface operations {
         responses: {
             /** @description Done. */
             101: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Refused, or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    variables_list: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                org: string;
+                machine: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Variables"];
+                };
+            };
+            /** @description Refused, or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    variables_update: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                org: string;
+                machine: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["UpdateVariables"];
+            };
+        };
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Variables"];
+                };
+            };
+            /** @description Refused, or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    variables_put: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                org: string;
+                machine: string;
+                variable: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PutVariable"];
+            };
+        };
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Variable"];
+                };
+            };
+            /** @description Refused, or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    variables_delete: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                org: string;
+                machine: string;
+                variable: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            204: {
                 headers: {
                     [name: string]: unknown;
                 };

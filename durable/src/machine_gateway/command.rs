@@ -47,6 +47,8 @@ pub enum Command {
     Holds,
     /// A checkpoint is to be made, restored or deleted: read the record.
     Checkpoints,
+    /// The variables changed: read them again, and tell the agent.
+    Variables,
     /// What is live of why it is awake or asleep?
     Why,
     /// Something to do with one service.

@@ -189,8 +189,12 @@ impl<O: Outside> Gateway<O> {
             return socket.close(Some(close::FORBIDDEN), Some("not the bound agent"));
         };
         // Services and terminals may have changed while nobody was there to hear it.
+        let reading = self.begin_reading();
         let record = match self.0.outside.load(machine).await {
-            Ok(record) => record,
+            Ok(mut record) => {
+                self.keep_variables(&mut record);
+                record
+            }
             Err(failure) => {
                 self.0.outside.log(&format!("machine {machine}: welcoming its agent: {failure}"));
                 let Some(record) = self.record() else { return Ok(()) };
@@ -201,6 +205,7 @@ impl<O: Outside> Gateway<O> {
             cache.record.services.clone_from(&record.services);
             cache.machine.idle_seconds = record.idle_seconds;
         }
+        let variables = self.variables(&record).await;
         for status in terminals {
             self.mark_started(status.session);
         }
@@ -215,9 +220,15 @@ impl<O: Outside> Gateway<O> {
             pass,
             epoch: record.epoch,
             idle_seconds: record.idle_seconds,
-            services: record.services,
+            // As they are now: they may have changed while secrets were opened.
+            services: self.record().map_or(record.services, |record| record.services),
             terminals: wanted.into_iter().map(Terminal::order).collect(),
+            variables,
         });
+        if !self.is_newest_reading(reading) {
+            // They changed meanwhile, and whoever said so may have been answered before this Welcome.
+            self.reload_variables().await;
+        }
         self.raise_epoch(record.epoch);
         let _ = self.apply(Event::Holds { until_ms: record.holds }).await;
         let _ = self.apply(Event::Hello).await;

@@ -45,6 +45,8 @@ pub(super) struct Inner<O> {
     pub(super) saving: Cell<bool>,
     /// The state has changed since it began.
     pub(super) save_again: Cell<bool>,
+    /// How many readings of the variables have begun.
+    pub(super) readings: Cell<u64>,
 }
 
 /// Somebody who waits for the machine.
@@ -77,6 +79,7 @@ impl<O: Outside> Gateway<O> {
             at_work: RefCell::new(Vec::new()),
             saving: Cell::new(false),
             save_again: Cell::new(false),
+            readings: Cell::new(0),
         })))
     }
 
@@ -131,6 +134,10 @@ impl<O: Outside> Gateway<O> {
             }
             Command::Checkpoints => self.checkpoints().await,
             Command::Settings | Command::Services | Command::Holds => self.reload(&command).await,
+            Command::Variables => {
+                self.reload_variables().await;
+                self.present()
+            }
             Command::Why => self.why(),
             Command::Service { name, action } => {
                 self.tell(&ToAgent::ServiceCommand { name, action });
@@ -187,8 +194,9 @@ impl<O: Outside> Gateway<O> {
         let cache = match stored {
             (Some(machine), Some(record)) => Cache { machine, record },
             _ => {
-                let record = self.0.outside.load(machine).await?;
+                let mut record = self.0.outside.load(machine).await?;
                 self.0.memory.put("id", &machine).map_err(failed)?;
+                self.keep_variables(&mut record);
                 let provisioned = record.sprite_url.is_some();
                 let looks = self.0.outside.looks_seconds();
                 let mut machine = Machine::from_record(record.state, record.idle_seconds, provisioned, looks);

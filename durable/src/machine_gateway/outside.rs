@@ -50,6 +50,26 @@ pub struct Record {
     pub checkpoint: Option<Order>,
     /// Its open terminals.
     pub terminals: Vec<TerminalId>,
+    /// Its variables, as they were read: the object keeps them apart from the record.
+    #[serde(default, skip_serializing)]
+    pub variables: Vec<StoredVariable>,
+}
+
+/// A variable of a machine as the record has it: a value in plain, or a sealed one.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoredVariable {
+    /// Its name.
+    pub name: String,
+    /// Its value, where it is no secret.
+    pub value: Option<String>,
+    /// Its value as ciphertext, where it is one.
+    pub sealed: Option<String>,
+}
+
+impl std::fmt::Debug for StoredVariable {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(&self.name)
+    }
 }
 
 impl Record {
@@ -118,6 +138,8 @@ pub trait Outside: 'static {
 
     /// Reads a machine's record.
     async fn load(&self, machine: MachineId) -> Result<Record, Failure>;
+    /// Opens a sealed value of this machine's, which opens for no other machine and under no other name.
+    async fn open(&self, record: &Record, name: &str, sealed: &str) -> Result<String, Failure>;
     /// Writes state and reason, what is known of the sprite, and a line of history, once for its id; answers the
     /// machine's epoch.
     async fn save(

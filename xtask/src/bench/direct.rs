@@ -10,6 +10,7 @@ use snapvm_protocol::agent::{OpenTerminal, ToAgent, WAKE_PATH, environment};
 use snapvm_protocol::headers;
 use snapvm_protocol::ids::{MachineId, TerminalId};
 use snapvm_protocol::tickets::{Pass, Purpose, Signer, Ticket};
+use snapvm_protocol::variables::Variables;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio_tungstenite::WebSocketStream;
@@ -94,6 +95,7 @@ impl Direct {
             idle_seconds: 900,
             services: vec![],
             terminals: vec![],
+            variables: Variables::default(),
         };
         let (orders, received) = mpsc::channel(4);
         tokio::spawn(object(control.socket, received));

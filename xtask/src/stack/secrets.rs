@@ -15,6 +15,9 @@ pub struct Secrets {
     pub platform_key_seed: String,
     /// Key of the cookies on app hosts: 32 bytes in base64url.
     pub cookie_key: String,
+    /// Keys that seal machines' secrets, the newest first: `{id}:{32 bytes in base64url}`.
+    #[serde(default)]
+    pub secrets_key: String,
     /// What the objects show the database.
     pub service_credential: String,
     /// What scheduled work shows the database.
@@ -41,9 +44,15 @@ impl Secrets {
         let path = folder.join("secrets.json");
         if path.is_file() {
             let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-            return serde_json::from_str(&text).with_context(|| {
+            let mut secrets: Self = serde_json::from_str(&text).with_context(|| {
                 format!("{} is not ours: remove {} to start afresh", path.display(), folder.display())
-            });
+            })?;
+            if secrets.secrets_key.is_empty() {
+                // The stack was made before machines had secrets.
+                secrets.secrets_key = secrets_key()?;
+                write_private(&path, &serde_json::to_string_pretty(&secrets)?)?;
+            }
+            return Ok(secrets);
         }
         let secrets = Self::random()?;
         write_private(&path, &serde_json::to_string_pretty(&secrets)?)?;
@@ -54,6 +63,7 @@ impl Secrets {
         Ok(Self {
             platform_key_seed: random::base64url(32)?,
             cookie_key: random::base64url(32)?,
+            secrets_key: secrets_key()?,
             service_credential: random::base64url(32)?,
             jobs_credential: random::base64url(32)?,
             password_pepper: random::base64url(32)?,
@@ -64,4 +74,8 @@ impl Secrets {
             jobs_password: random::hex(16)?,
         })
     }
+}
+
+fn secrets_key() -> Result<String> {
+    Ok(format!("1:{}", random::base64url(32)?))
 }

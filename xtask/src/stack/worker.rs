@@ -159,6 +159,7 @@ fn variables(options: &WorkerOptions<'_>) -> Result<BTreeMap<String, String>> {
             ("SERVICE_CREDENTIAL", secrets.service_credential.clone()),
             ("JOBS_CREDENTIAL", secrets.jobs_credential.clone()),
             ("COOKIE_KEY", secrets.cookie_key.clone()),
+            ("SECRETS_KEY", secrets.secrets_key.clone()),
             ("PASSWORD_PEPPER", secrets.password_pepper.clone()),
         ]
         .map(|(name, value)| (name.to_owned(), value)),

@@ -80,6 +80,7 @@ fn state() -> impl Strategy<Value = State> {
             listener: 3,
             terminals,
             services,
+            variables: [("TOKEN".to_owned(), "é\n\"".to_owned())].into_iter().collect(),
         })
 }
 

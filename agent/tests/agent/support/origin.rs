@@ -6,6 +6,7 @@ use futures_util::{SinkExt as _, StreamExt as _};
 use snapvm_protocol::agent::{OpenTerminal, ToAgent, ToObject};
 use snapvm_protocol::headers::{AGENT_KEY, PASS, TICKET};
 use snapvm_protocol::tickets::{Pass, Purpose, Verifier};
+use snapvm_protocol::variables::Variables;
 use std::sync::{Arc, Mutex};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
@@ -103,6 +104,7 @@ pub fn welcome() -> ToAgent {
         idle_seconds: 900,
         services: vec![],
         terminals: vec![],
+        variables: Variables::default(),
     }
 }
 

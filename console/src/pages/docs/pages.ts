@@ -15,6 +15,7 @@ const ORDER = [
   "machines",
   "services",
   "checkpoints",
+  "variables",
   "http-api",
 ];
 

@@ -13,6 +13,7 @@ import { useMachine } from "./use-machine";
 const TABS = [
   ["terminals", "Terminal"],
   ["services", "Services"],
+  ["variables", "Variables"],
   ["ports", "Ports"],
   ["checkpoints", "Checkpoints"],
   ["activity", "Activity"],
