@@ -99,10 +99,12 @@ async fn an_agent_of_the_older_files_becomes_the_carried_one() {
     // An agent of long ago, whose protocol nobody speaks any more: boots of this disk start it.
     let folder = BINARY_PATH.rsplit_once('/').unwrap().0;
     let script = format!(
-        "sudo bash -c \"cd {folder} && cp agent agent.real && printf '#!/bin/sh\\nexport SNAPVM_TEST_PROTOCOL=1\\nexec \
-         {folder}/agent.real\\n' > agent.new && chmod 755 agent.new && mv agent.new agent\" && echo done"
+        "cd {folder} && cp agent agent.real && echo '#!/bin/sh' > agent.new && chmod 755 agent.new && \
+         echo 'SNAPVM_TEST_PROTOCOL=1 exec {folder}/agent.real' >> agent.new && mv agent.new agent"
     );
-    assert_eq!(terminal.run(&script).await, "done");
+    let install = json!({"command": "sudo", "args": ["sh", "-c", script]});
+    let installed = machine.client.post(format!("{}/exec", machine.path), install).await.expect(200);
+    assert_eq!(installed["exit_code"], 0, "{installed}");
     let ancient = machine.checkpoint("an ancient agent").await;
     let digest = releases.deploy_another(&world).await;
     terminal.reconnect(&world, &machine, ORDER).await;
