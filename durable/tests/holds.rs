@@ -57,6 +57,28 @@ fn sleeps_by_itself(machine: &mut Machine) -> u64 {
     at
 }
 
+/// How long before the end of the clock terminals are warned.
+fn warning(machine: &Machine) -> u64 {
+    (machine.idle_seconds * 1000 / 5).min(60_000)
+}
+
+/// When the machine sleeps, as terminals have it after this event.
+fn heard(machine: &mut Machine, event: Event, now: u64, told: Option<u64>) -> Result<Option<u64>, TestCaseError> {
+    let effects = machine.on(event, now).unwrap_or_default();
+    if !machine.is_ready() {
+        // They are told the state that it is in.
+        return Ok(None);
+    }
+    let mut words = effects.iter().filter_map(|effect| match effect {
+        Effect::WarnTerminals { in_ms } => Some(in_ms.map(|in_ms| now + in_ms)),
+        _ => None,
+    });
+    let Some(word) = words.next() else { return Ok(told) };
+    prop_assert_eq!(words.next(), None, "told twice");
+    prop_assert!(word != told || word == Some(now), "nothing new");
+    Ok(word)
+}
+
 fn event() -> impl Strategy<Value = Event> {
     let names = prop_oneof![Just(vec![]), Just(vec!["build".to_owned()])];
     prop_oneof![
@@ -99,6 +121,31 @@ proptest! {
         }
     }
 
+    /// What open terminals were told last is so, whatever happened: the time of the sleep when that is near, and
+    /// nothing otherwise.
+    #[test]
+    fn terminals_are_warned_of_each_end_of_the_clock_once(
+        events in proptest::collection::vec((event(), 0_u64..10 * 60_000), 1..80),
+    ) {
+        let (mut machine, mut now, mut told) = (running(), START, None);
+        for (event, later) in events {
+            now += later;
+            // An alarm is never late by much.
+            if let Some(at) = machine.alarm_ms.filter(|at| *at < now) {
+                told = heard(&mut machine, Event::Alarm, at, told)?;
+            }
+            told = heard(&mut machine, event.clone(), now, told)?;
+            if machine.is_ready() {
+                let near = machine.sleeps_at_ms(now).filter(|at| now + warning(&machine) >= *at);
+                prop_assert_eq!(told.is_some(), near.is_some(), "{:?} at {}: {:?}", event, now, machine);
+                prop_assert!(told >= near, "told {told:?} and not {near:?}");
+                let latest = machine.sleeps_at_ms(now).map(|at| at.saturating_sub(warning(&machine)));
+                let awaited = machine.alarm_ms.is_some_and(|alarm| latest.is_none_or(|at| alarm <= at));
+                prop_assert!(near.is_some() || latest.is_none() || awaited, "{event:?} at {now}: {machine:?}");
+            }
+        }
+    }
+
     /// However holds follow each other, with nobody there the machine sleeps one idle timeout after the last.
     #[test]
     fn the_clock_starts_anew_when_the_last_hold_ends(
@@ -132,6 +179,28 @@ fn activity_moves_the_end_of_the_clock() {
     machine.on(activity(), START + 5000).unwrap();
     assert_eq!(machine.sleeps_at_ms(START + 5000), Some(START + 5000 + IDLE_MS));
     assert_eq!(sleeps_by_itself(&mut machine), START + 5000 + IDLE_MS + GRACE_MS);
+}
+
+#[test]
+fn terminals_are_warned_a_minute_before_and_activity_calls_it_off() {
+    let mut machine = running();
+    let warning = |in_ms| [Effect::WarnTerminals { in_ms }];
+    let first = START + IDLE_MS - 60_000;
+    assert_eq!(machine.alarm_ms, Some(first));
+    assert_eq!(machine.on(Event::Alarm, first).unwrap(), warning(Some(60_000)));
+    assert_eq!(machine.alarm_ms, Some(START + IDLE_MS + GRACE_MS), "nobody is woken for it again");
+    assert_eq!(machine.on(activity(), first + 1).unwrap(), warning(None));
+    // A hold calls it off, too, and a sleep says more than a warning.
+    let second = first + 1 + IDLE_MS - 60_000;
+    machine.on(Event::Alarm, machine.alarm_ms.unwrap()).unwrap();
+    assert_eq!(machine.on(Event::Alarm, second).unwrap(), warning(Some(60_000)));
+    assert_eq!(machine.on(Event::Holds { until_ms: vec![second + HOUR] }, second + 9).unwrap(), warning(None));
+    machine.on(Event::Holds { until_ms: vec![] }, second + 10).unwrap();
+    let third = second + 10 + IDLE_MS;
+    assert_eq!(machine.on(Event::Alarm, third - 5_000).unwrap(), warning(Some(5_000)));
+    let effects = machine.on(Event::Idle { seconds: IDLE_SECONDS }, third).unwrap();
+    assert_eq!(machine.state, State::Hibernating);
+    assert!(!effects.iter().any(|effect| matches!(effect, Effect::WarnTerminals { .. })), "{effects:?}");
 }
 
 #[test]

@@ -165,6 +165,16 @@ pub enum Notice {
         /// A sentence for people.
         reason: String,
     },
+    /// Nobody has used the machine for a while: it goes to sleep soon, unless somebody does or a hold is taken.
+    IdleSoon {
+        /// In about so many milliseconds; clocks differ, so no time of day.
+        in_ms: u64,
+    },
+    /// It does not after all.
+    IdleOver,
+    /// Something that only a newer SnapVM says: to be left out.
+    #[serde(other)]
+    Unknown,
 }
 
 /// What the object tells the agent of a client.

@@ -62,6 +62,12 @@ async fn a_machine_goes_back_to_a_checkpoint() {
 }
 
 #[tokio::test]
+async fn an_idle_machine_warns_before_it_sleeps() {
+    snapvm_tests::rows::shorten_idle(&world().superuser().await, "drowsy", 40).await;
+    run("idle").await;
+}
+
+#[tokio::test]
 async fn every_page_fits_in_light_and_dark_on_desks_and_phones() {
     run("pages").await;
 }

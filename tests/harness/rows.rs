@@ -129,3 +129,16 @@ pub async fn machine(superuser: &Client, slug: &str, owner: &str, name: &str) ->
         variable: "TOKEN".to_owned(),
     }
 }
+
+/// Machines of this name go to sleep after so many seconds of nothing: fewer than anybody may ask for. For a database
+/// of the test's own.
+pub async fn shorten_idle(superuser: &Client, name: &str, seconds: u64) {
+    let statements = format!(
+        "alter table app.machine drop constraint machine_idle_seconds_check;
+         create function public.shorten_idle() returns trigger language plpgsql as
+           $$ begin new.idle_seconds := {seconds}; return new; end $$;
+         create trigger shorten_idle before insert on app.machine
+           for each row when (new.name = '{name}') execute function public.shorten_idle();"
+    );
+    superuser.batch_execute(&statements).await.expect("the idle timeout is changed");
+}

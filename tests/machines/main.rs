@@ -11,6 +11,7 @@ mod deletion;
 mod eviction;
 mod exec;
 mod holds;
+mod idle;
 mod runtime;
 mod sleep;
 mod stop;

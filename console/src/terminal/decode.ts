@@ -237,7 +237,10 @@ function readNotice(json: Json): Notice | null {
     case "connected":
     case "asleep":
     case "sleeping":
+    case "idle_over":
       return { is };
+    case "idle_soon":
+      return { is, in_ms: number(json.in_ms) };
     case "people":
       if (!Array.isArray(json.people)) {
         throw malformed();

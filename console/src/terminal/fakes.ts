@@ -150,6 +150,7 @@ export function setUp({ wake = true, below = false } = {}) {
   const notes: string[] = [];
   const sizes: [Size, boolean][] = [];
   const people: (readonly Person[])[] = [];
+  const idle: (number | null)[] = [];
   const page = { visible: true };
   const stream = new TerminalStream({
     connect: (wakes) => {
@@ -168,6 +169,7 @@ export function setUp({ wake = true, below = false } = {}) {
       note: (text) => notes.push(text),
       size: (size, owner) => sizes.push([size, owner]),
       people: (now) => people.push(now),
+      idle: (sleepsAt) => idle.push(sleepsAt),
     },
   });
   stream.start();
@@ -184,7 +186,21 @@ export function setUp({ wake = true, below = false } = {}) {
   };
   const type = (text: string) => stream.type(new TextEncoder().encode(text));
   const status = () => statuses.at(-1);
-  return { stream, sockets, screen, statuses, status, notes, sizes, people, page, last, reconnect, type };
+  return {
+    stream,
+    sockets,
+    screen,
+    statuses,
+    status,
+    notes,
+    sizes,
+    people,
+    idle,
+    page,
+    last,
+    reconnect,
+    type,
+  };
 }
 
 /** The same, connected to an agent. */

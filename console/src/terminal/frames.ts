@@ -82,7 +82,11 @@ export type Notice =
   | { is: "asleep" }
   | { is: "sleeping" }
   | { is: "people"; people: Person[] }
-  | { is: "failed"; reason: string };
+  | { is: "failed"; reason: string }
+  /** Nobody has used the machine for a while: it goes to sleep in about so many milliseconds unless somebody does. */
+  | { is: "idle_soon"; in_ms: number }
+  /** It does not after all. */
+  | { is: "idle_over" };
 
 /** What a client may receive. */
 export type Received =

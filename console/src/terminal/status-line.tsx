@@ -1,14 +1,17 @@
 // The calm line over a terminal that is not simply there, or that has something to say.
-import { Button, CloseButton, Group, Loader, Text } from "@mantine/core";
+import { Button, CloseButton, Group, Loader, Text, VisuallyHidden } from "@mantine/core";
 import { useDebouncedValue } from "@mantine/hooks";
 import { Link, useLocation } from "@tanstack/react-router";
-import { type ReactNode, useEffect } from "react";
+import { type ReactNode, useEffect, useState } from "react";
 import { ActionButton } from "../components/action-button";
 import { clock } from "../domain/time";
-import { describeEnd, type Status } from "./status";
+import { describeEnd, describeIdle, type Status } from "./status";
 
 interface Props {
   status: Status;
+  /** When the idle machine goes to sleep, Unix ms, once that is near. */
+  sleepsAt: number | null;
+  onKeepAwake: () => void;
   note: { text: string } | null;
   onNoteRead: () => void;
   stopped: boolean;
@@ -22,7 +25,7 @@ interface Props {
 }
 
 interface Line {
-  text: string;
+  text: ReactNode;
   busy?: boolean;
   action?: ReactNode;
 }
@@ -30,6 +33,7 @@ interface Line {
 /** What takes less than this is not worth a line. */
 const SHOWN_AFTER = 400;
 const NOTE_FOR = 10_000;
+const COUNTED_EVERY = 1000;
 const BRIEF = ["connecting", "waiting", "waking"];
 
 export function StatusLine(props: Props) {
@@ -75,7 +79,17 @@ function describe(props: Props, here: string): Line | null {
   );
   switch (status.is) {
     case "live":
-      return null;
+      if (props.sleepsAt === null) {
+        return null;
+      }
+      return {
+        text: <Idle sleepsAt={props.sleepsAt} />,
+        action: readOnly ? undefined : (
+          <Button size="compact-xs" miw="max-content" variant="default" onClick={props.onKeepAwake}>
+            Keep awake…
+          </Button>
+        ),
+      };
     case "connecting":
       return { text: "Connecting…", busy: true };
     case "waking":
@@ -125,6 +139,22 @@ function describe(props: Props, here: string): Line | null {
           return { text: "This terminal is open in another place.", action: button("Use it here") };
       }
   }
+}
+
+/** Says how long it still takes, for as long as it is shown. */
+function Idle({ sleepsAt }: { sleepsAt: number }) {
+  const [now, setNow] = useState(Date.now);
+  useEffect(() => {
+    const timer = setInterval(() => setNow(Date.now()), COUNTED_EVERY);
+    return () => clearInterval(timer);
+  }, []);
+  return (
+    <>
+      {/* Said once to those who listen, and not every second. */}
+      <VisuallyHidden>Nobody has used this machine for a while: it goes to sleep soon.</VisuallyHidden>
+      <span aria-hidden>{describeIdle(sleepsAt - now)}</span>
+    </>
+  );
 }
 
 function restart({ readOnly, directory, restartRefused, onRestart }: Props, lost: boolean): ReactNode {

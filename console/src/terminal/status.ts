@@ -67,6 +67,13 @@ export function describeEnd(end: TerminalEnd): string {
   }
 }
 
+/** That an idle machine goes to sleep in so many milliseconds, for people. */
+export function describeIdle(inMs: number): string {
+  const seconds = Math.ceil(inMs / 1000);
+  const when = seconds > 0 ? `in ${seconds} s` : "any moment";
+  return `Nobody has used this machine for a while: it goes to sleep ${when}.`;
+}
+
 /** Bytes for people: `812 bytes`, `64 KiB`, `1.5 MiB`. */
 export function describeBytes(bytes: number): string {
   if (bytes < 1024) return `${bytes} ${bytes === 1 ? "byte" : "bytes"}`;

@@ -106,6 +106,36 @@ describe("the connection", () => {
   });
 });
 
+describe("a machine that is idle", () => {
+  const NOW = new Date("2026-01-01T00:00:00Z").getTime();
+
+  it("says when it goes to sleep, and that it does not", () => {
+    vi.setSystemTime(NOW);
+    const { idle, last } = connected();
+    last().ready();
+    last().notice({ is: "idle_soon", in_ms: 60_000 });
+    last().notice({ is: "idle_over" });
+    last().notice({ is: "idle_over" });
+    expect(idle).toEqual([NOW + 60_000, null]);
+  });
+
+  it("is not any more when somebody types, it sleeps, or the connection is lost", () => {
+    vi.setSystemTime(NOW);
+    const { idle, last, type } = connected();
+    last().ready();
+    const soon = () => last().notice({ is: "idle_soon", in_ms: 5000 });
+    soon();
+    type("x");
+    soon();
+    last().notice({ is: "sleeping" });
+    last().notice({ is: "connected" });
+    last().ready({ reset: false });
+    soon();
+    last().onclose?.(1006);
+    expect(idle).toEqual([NOW + 5000, null, NOW + 5000, null, NOW + 5000, null]);
+  });
+});
+
 describe("sleep", () => {
   it("is not ended by looking: not by coming back to the page, nor by the network", () => {
     const { stream, sockets, status } = setUp({ wake: false });

@@ -19,6 +19,8 @@ export interface StreamEvents {
   /** The terminal's size, and whether it is ours. */
   size(size: Size, owner: boolean): void;
   people(people: readonly frames.Person[]): void;
+  /** When the idle machine goes to sleep, Unix ms; `null` when that is called off, or is not known any more. */
+  idle(sleepsAt: number | null): void;
 }
 
 export interface StreamOptions {
@@ -46,6 +48,7 @@ export class TerminalStream {
   /** Whether the agent hears us and the screen is in step with it. */
   private attached = false;
   private readonly size: WindowSize;
+  private warned = false;
   private attempt = 0;
   /** Whether the next connection wakes the machine. */
   private wakeNext: boolean;
@@ -116,6 +119,8 @@ export class TerminalStream {
       return;
     }
     this.claim();
+    // What is typed is what calls it off.
+    this.idle(null);
     if (this.attached) {
       this.sendInput();
     } else if (this.status.is === "asleep") {
@@ -331,6 +336,12 @@ export class TerminalStream {
         this.detached();
         this.set({ is: "failed", reason: notice.reason });
         break;
+      case "idle_soon":
+        this.idle(Date.now() + notice.in_ms);
+        break;
+      case "idle_over":
+        this.idle(null);
+        break;
     }
   }
 
@@ -351,9 +362,19 @@ export class TerminalStream {
     this.retry();
   }
 
+  private idle(sleepsAt: number | null): void {
+    if (sleepsAt !== null || this.warned) {
+      this.warned = sleepsAt !== null;
+      this.options.on.idle(sleepsAt);
+    }
+  }
+
   private set(status: Status): void {
     if (this.status.is === "ended" && status.is !== "ended") {
       return;
+    }
+    if (status.is !== "live") {
+      this.idle(null);
     }
     this.status = status;
     this.options.on.status(status);

@@ -29,6 +29,7 @@ interface Options {
   onStatus: (status: Status) => void;
   onNote: (text: string) => void;
   onPeople: (people: readonly Person[]) => void;
+  onIdle: (sleepsAt: number | null) => void;
 }
 
 const FIT_AFTER = 40;
@@ -125,6 +126,7 @@ export function useTerminal(element: RefObject<HTMLDivElement | null>, options: 
         note: (text) => latest.current.onNote(text),
         size: (size, owner) => setForeign(owner ? null : size),
         people: (people) => latest.current.onPeople(people),
+        idle: (sleepsAt) => latest.current.onIdle(sleepsAt),
       },
     });
     setStream(made);

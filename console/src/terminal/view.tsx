@@ -43,6 +43,8 @@ interface Props {
   onPeople: (people: readonly Person[]) => void;
   /** Something happened that the records of the terminal and the machine say more about. */
   onChange: () => void;
+  /** Somebody wants the machine not to go to sleep. */
+  onKeepAwake: () => void;
   /** Another shell in place of this one, in a directory if one is known. */
   onRestart: (directory: string | null) => void;
   /** Why there can be no new shell now. */
@@ -58,6 +60,7 @@ export function TerminalView(props: Props) {
   const dark = useComputedColorScheme("light") === "dark";
   const element = useRef<HTMLDivElement>(null);
   const [status, setStatus] = useState<Status>({ is: "connecting" });
+  const [sleepsAt, setSleepsAt] = useState<number | null>(null);
   const [note, setNote] = useState<{ text: string } | null>(null);
   // The same at every drawing: a note's time is not to begin anew.
   const noteRead = useCallback(() => setNote(null), []);
@@ -132,6 +135,7 @@ export function TerminalView(props: Props) {
     },
     onNote: (said) => setNote({ text: said }),
     onPeople: props.onPeople,
+    onIdle: setSleepsAt,
   });
 
   const focus = () => emulator?.terminal.focus();
@@ -212,6 +216,8 @@ export function TerminalView(props: Props) {
       )}
       <StatusLine
         status={status}
+        sleepsAt={sleepsAt}
+        onKeepAwake={props.onKeepAwake}
         note={note}
         onNoteRead={noteRead}
         stopped={state === "stopped"}

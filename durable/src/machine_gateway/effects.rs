@@ -60,6 +60,10 @@ impl<O: Outside> Gateway<O> {
             Effect::ReleaseWaiters => self.answer_waiters(&Ok(())),
             Effect::RefuseWaiters { code, detail } => self.answer_waiters(&Err(Refusal { code, detail })),
             Effect::TellTerminals => self.spawn_notices(),
+            Effect::WarnTerminals { in_ms } => {
+                let notice = in_ms.map_or(Notice::IdleOver, |in_ms| Notice::IdleSoon { in_ms });
+                self.spawn_word(TerminalCommand::Notice { notice });
+            }
             Effect::Unbind => {
                 let _ = self.0.memory.remove("binding");
             }

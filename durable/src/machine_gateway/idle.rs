@@ -8,14 +8,17 @@
 //! Invariants:
 //! * Nothing but a person puts a machine to sleep while a hold lasts.
 //! * An awake machine that nothing keeps awake has an alarm at or before the end of its clock.
+//! * Open terminals are warned once of each end of the clock, a while before it, and told when it moves after that.
 
 use snapvm_protocol::lifecycle::MachineState as State;
 
-use super::state::{Activity, ActivityKind, Machine};
+use super::state::{Activity, ActivityKind, Effect, Machine};
 
 /// How much later than its end the clock is looked at: activity is reported at most every five seconds, and the agent,
 /// which knows better, is to be the first to propose a sleep.
 pub const GRACE_MS: u64 = 10_000;
+/// How long before its end open terminals are warned: this, or a fifth of a short idle timeout.
+const WARNING_MS: u64 = 60_000;
 
 impl Machine {
     /// Holds that last.
@@ -51,6 +54,11 @@ impl Machine {
 
     pub(super) fn idle_ms(&self) -> u64 {
         self.idle_seconds.saturating_mul(1000)
+    }
+
+    /// How long before the end of the clock open terminals are warned.
+    fn warning_ms(&self) -> u64 {
+        WARNING_MS.min(self.idle_ms() / 5)
     }
 
     fn quiet_since_ms(&self) -> u64 {
@@ -104,6 +112,19 @@ pub(super) fn sweep(machine: &mut Machine, now: u64) -> bool {
     over
 }
 
+/// Warns open terminals once the end of the clock is near, and again if it is another one; says so when it is not near
+/// any more. Whoever sleeps meanwhile is told that instead.
+pub(super) fn warn(machine: &mut Machine, now: u64) -> Option<Effect> {
+    let near = machine.sleeps_at_ms(now).filter(|at| now.saturating_add(machine.warning_ms()) >= *at);
+    if near == std::mem::replace(&mut machine.warned_of_ms, near) {
+        return None;
+    }
+    match near {
+        Some(at) => Some(Effect::WarnTerminals { in_ms: Some(at.saturating_sub(now)) }),
+        None => machine.is_ready().then_some(Effect::WarnTerminals { in_ms: None }),
+    }
+}
+
 /// When to look at the clock again.
 pub(super) fn next_look_ms(machine: &Machine, now: u64) -> Option<u64> {
     if !machine.is_ready() {
@@ -111,6 +132,9 @@ pub(super) fn next_look_ms(machine: &Machine, now: u64) -> Option<u64> {
     }
     match machine.holds.iter().copied().filter(|until| *until > now).max() {
         Some(until) => Some(until),
-        None => machine.sleeps_at_ms(now).map(|at| at + GRACE_MS),
+        None => machine.sleeps_at_ms(now).map(|at| match machine.warned_of_ms {
+            None => at.saturating_sub(machine.warning_ms()),
+            Some(_) => at + GRACE_MS,
+        }),
     }
 }

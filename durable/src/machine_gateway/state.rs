@@ -60,6 +60,9 @@ pub struct Machine {
     /// What the agent last saw that is worth staying awake for.
     #[serde(default)]
     pub last_activity: Option<Activity>,
+    /// The end of the idle clock that open terminals have been warned of, Unix ms.
+    #[serde(default)]
+    pub warned_of_ms: Option<u64>,
     /// Since when its agent has been heard without a gap, Unix ms.
     #[serde(default)]
     pub heard_since_ms: u64,
@@ -346,6 +349,11 @@ pub enum Effect {
     },
     /// Open terminals learn what the machine is doing.
     TellTerminals,
+    /// Open terminals learn that it sleeps in so many milliseconds if nothing happens; with `None`, that it does not.
+    WarnTerminals {
+        /// In how many.
+        in_ms: Option<u64>,
+    },
     /// The binding to the agent's key is over.
     Unbind,
     /// The agent's control socket is none any more, and what still comes from it is not heard.
@@ -391,6 +399,7 @@ impl Machine {
             holds: Vec::new(),
             kept_until_ms: None,
             last_activity: None,
+            warned_of_ms: None,
             heard_since_ms: 0,
             connected: false,
             called: false,

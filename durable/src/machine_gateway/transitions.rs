@@ -16,7 +16,8 @@ pub(super) fn on(machine: &mut Machine, event: Event, now: u64) -> Result<Vec<Ef
     if machine.state == State::Deleting {
         return Ok(deleting(machine, &event, now));
     }
-    let effects = take(machine, event, now)?;
+    let mut effects = take(machine, event, now)?;
+    effects.extend(idle::warn(machine, now));
     for at in [idle::next_look_ms(machine, now), checkpoints::next_look_ms(machine)].into_iter().flatten() {
         sooner(machine, at);
     }

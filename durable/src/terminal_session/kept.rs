@@ -66,17 +66,43 @@ impl<O: Outside> Session<O> {
 
     /// Shows a client the kept screen, if there is one.
     pub(super) fn show_kept(&self, socket: &WebSocket) {
+        for frame in self.kept_frames() {
+            send(socket, &frame);
+        }
+    }
+
+    /// Shows everybody the kept screen, also those who were there all the time: some may lack the last of it, and none
+    /// knows when it was taken, or in which directory a shell in its place is to start.
+    pub(super) fn show_kept_to_all(&self) {
+        if self.client_ids().is_empty() || self.agent().is_some() {
+            return;
+        }
+        let frames = self.kept_frames();
+        self.with_sockets(|sockets| {
+            for peer in sockets.clients.values() {
+                for frame in &frames {
+                    send(&peer.socket, frame);
+                }
+            }
+        });
+    }
+
+    fn kept_frames(&self) -> Vec<Vec<u8>> {
         let (head, bytes) = match self.0.memory.blob::<KeptHead>(KEY) {
             Ok(Some(kept)) => kept,
-            Ok(None) => return,
-            Err(error) => return self.0.outside.log(&format!("reading a kept screen: {error}")),
+            Ok(None) => return Vec::new(),
+            Err(error) => {
+                self.0.outside.log(&format!("reading a kept screen: {error}"));
+                return Vec::new();
+            }
         };
-        send(socket, &Frame::Kept(head).encode());
+        let mut frames = vec![Frame::Kept(head).encode()];
         let mut position = 0;
         for part in bytes.chunks(PART_MAX) {
-            send(socket, &Frame::KeptPart(position, part).encode());
+            frames.push(Frame::KeptPart(position, part).encode());
             position = position.saturating_add(u32::try_from(part.len()).unwrap_or(0));
         }
+        frames
     }
 }
 

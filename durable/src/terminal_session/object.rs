@@ -109,6 +109,9 @@ impl<O: Outside> Session<O> {
     async fn command(&self, command: Command) -> worker::Result<()> {
         match command {
             Command::Notice { notice } => {
+                if notice == Notice::Asleep {
+                    self.show_kept_to_all();
+                }
                 // Who attaches needs an agent: `connected` is said when its socket comes, not before.
                 if notice != Notice::Connected {
                     self.broadcast(&Frame::Notice(notice));
@@ -121,6 +124,7 @@ impl<O: Outside> Session<O> {
                 // The agent has usually said so itself, after the last output.
                 let is_word_of_ours = matches!(end, TerminalEnd::Lost | TerminalEnd::Restored);
                 if !self.0.end_told.replace(true) && (self.agent().is_none() || is_word_of_ours) {
+                    self.show_kept_to_all();
                     self.broadcast(&Frame::End(end));
                 }
             }

@@ -251,7 +251,11 @@ impl Follower {
                         replies.push(Frame::Attach(attach).encode());
                     }
                     Notice::Waking | Notice::Asleep | Notice::Failed { .. } => self.detached(),
-                    Notice::Sleeping | Notice::People { .. } => {}
+                    Notice::Sleeping
+                    | Notice::People { .. }
+                    | Notice::IdleSoon { .. }
+                    | Notice::IdleOver
+                    | Notice::Unknown => {}
                 }
                 Ok(Heard::Notice(notice))
             }

@@ -17,6 +17,7 @@ import type { Person } from "../../terminal/frames";
 import type { Command } from "../../terminal/keys";
 import { useTerminalSettings } from "../../terminal/settings";
 import { type TerminalHandle, TerminalView } from "../../terminal/view";
+import { KeepAwakeDialog } from "../machines/keep-awake-dialog";
 import { useOrg } from "../orgs/use-org";
 import { TerminalBar } from "./bar";
 import { choose, living, readSplit, replaced, type Split } from "./split";
@@ -44,6 +45,7 @@ export function Terminals({ machine, active }: { machine: Machine; active: boole
   const wide = useMediaQuery(WIDE, true, { getInitialValueInEffect: false });
   const [helping, setHelping] = useState(false);
   const [closing, setClosing] = useState<Terminal | null>(null);
+  const [keepingAwake, setKeepingAwake] = useState(false);
   const [people, setPeople] = useState<Record<string, readonly Person[]>>({});
   const handles = useRef(new Map<string, TerminalHandle>());
   const create = useCreateTerminal(org, name);
@@ -245,6 +247,7 @@ export function Terminals({ machine, active }: { machine: Machine; active: boole
                 }}
                 onPeople={(now) => setPeople((known) => ({ ...known, [terminal.id]: now }))}
                 onChange={refresh}
+                onKeepAwake={() => setKeepingAwake(true)}
                 onRestart={(directory) => restart(tab, directory)}
                 restartRefused={newRefused ?? (create.isPending ? "A terminal is being opened." : null)}
               />
@@ -272,6 +275,7 @@ export function Terminals({ machine, active }: { machine: Machine; active: boole
           </Empty>
         </div>
       )}
+      <KeepAwakeDialog opened={keepingAwake} machine={machine} onClose={() => setKeepingAwake(false)} />
       <ConfirmDialog
         opened={closing !== null}
         title={`Close ${closing?.name ?? "terminal"}?`}

@@ -141,3 +141,13 @@ fn a_snapshot_comes_whole_and_before_output() {
     assert_eq!(whole, Ok(Heard::Snapshot(100, b"abcd".to_vec())));
     hear(&mut follower, Frame::Output(100, b"x")).unwrap();
 }
+
+#[test]
+fn what_only_a_newer_object_says_is_left_out() {
+    let mut follower = attached();
+    let word = Frame::decode(b"\x21{\"is\":\"of_tomorrow\",\"with\":[1]}").unwrap();
+    assert_eq!(word, Frame::Notice(Notice::Unknown));
+    hear(&mut follower, word).unwrap();
+    hear(&mut follower, Frame::Notice(Notice::IdleSoon { in_ms: 5 })).unwrap();
+    assert!(follower.is_attached());
+}
