@@ -4,7 +4,7 @@
 //! Whether a credential is *good* is the database's business (`authz.account_id`).
 
 use crate::error::Problem;
-use crate::secrets::{Hash, TOKEN_PREFIX, Token};
+use crate::secrets::{self, Hash, OPERATOR_PREFIX, TOKEN_PREFIX, Token};
 
 /// The session cookie. `__Host-` ties it to this origin: `Secure`, `Path=/`, no `Domain`.
 pub const SESSION_COOKIE: &str = "__Host-snap_session";
@@ -18,6 +18,8 @@ pub enum Credential {
     Session(Hash),
     /// An API token.
     Token(Hash),
+    /// The operator of the deployment.
+    Operator(Hash),
 }
 
 impl Credential {
@@ -27,6 +29,7 @@ impl Credential {
         match self {
             Self::Session(hash) => format!("s:{hash}"),
             Self::Token(hash) => format!("t:{hash}"),
+            Self::Operator(hash) => format!("j:{hash}"),
         }
     }
 }
@@ -54,13 +57,17 @@ pub struct Presented {
 pub fn authenticate(presented: &Presented, console_origin: &str) -> Result<Option<Credential>, Problem> {
     if let Some(authorization) = &presented.authorization {
         // A token is never sent by a browser on its own, so cookies and origin do not matter beside it.
-        let token = authorization
+        let text = authorization
             .split_once(' ')
-            .filter(|(scheme, text)| scheme.eq_ignore_ascii_case("bearer") && text.trim().starts_with(TOKEN_PREFIX))
-            .map(|(_, text)| text)
-            .and_then(|text| Token::parse(text.trim()))
+            .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+            .map(|(_, text)| text.trim())
             .ok_or_else(Problem::unauthenticated)?;
-        return Ok(Some(Credential::Token(token.hash())));
+        // Made by whoever deploys, so it has no checksum; like the others it is known by its hash only.
+        if text.starts_with(OPERATOR_PREFIX) {
+            return Ok(Some(Credential::Operator(secrets::hash(text.as_bytes()))));
+        }
+        let token = Some(text).filter(|text| text.starts_with(TOKEN_PREFIX)).and_then(Token::parse);
+        return Ok(Some(Credential::Token(token.ok_or_else(Problem::unauthenticated)?.hash())));
     }
     let session = presented.cookie.as_deref().and_then(|cookie| cookie_value(cookie, SESSION_COOKIE));
     if presented.unsafe_method {
@@ -148,7 +155,9 @@ mod tests {
         let presented =
             Presented { authorization: Some(format!("Bearer {}", token.reveal())), ..cookie(None, Some("cross-site")) };
         assert_eq!(authenticate(&presented, CONSOLE), Ok(Some(Credential::Token(token.hash()))));
-        for wrong in ["Bearer snap_pat_x", "Basic abc", "Bearer ", "snap_pat_"] {
+        let operator = Presented { authorization: Some("Bearer snap_op_x".into()), ..cookie(None, Some("cross-site")) };
+        assert!(matches!(authenticate(&operator, CONSOLE), Ok(Some(Credential::Operator(_)))));
+        for wrong in ["Basic snap_op_x", "Bearer snap_pat_x", "Basic abc", "Bearer ", "snap_pat_"] {
             let presented = Presented { authorization: Some(wrong.into()), ..Presented::default() };
             assert_eq!(authenticate(&presented, CONSOLE), Err(Problem::unauthenticated()), "{wrong}");
         }

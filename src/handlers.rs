@@ -8,6 +8,7 @@ pub mod exec;
 pub mod holds;
 pub mod machines;
 pub mod members;
+pub mod operator;
 pub mod orgs;
 pub mod ports;
 pub mod services;

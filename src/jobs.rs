@@ -1,5 +1,8 @@
 //! Scheduled work: the reconciler. Whatever an interrupted step left unfinished is found in the database, and its
-//! object is asked to look again; objects that were never told of a new machine hear of it here.
+//! object is asked to look again; objects that were never told of a new machine hear of it here. Then the provider's
+//! sprites are looked through for orphans.
+
+mod orphans;
 
 use snapvm_durable::machine_gateway::command::Command;
 use snapvm_protocol::ids::MachineId;
@@ -16,6 +19,14 @@ async fn scheduled(_event: ScheduledEvent, env: Env, _context: ScheduleContext) 
     if let Err(error) = reconcile(&env).await {
         worker::console_error!("reconciling: {error}");
     }
+    if let Err(error) = orphans(&env).await {
+        worker::console_error!("looking for orphans: {error}");
+    }
+}
+
+async fn orphans(env: &Env) -> Result<(), Error> {
+    let database = Database::connect_to(env, "JOBS_DB").await?;
+    orphans::Look::new(env, &database)?.run().await
 }
 
 async fn reconcile(env: &Env) -> Result<(), Error> {

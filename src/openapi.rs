@@ -44,6 +44,7 @@ pub fn document() -> String {
             "securitySchemes": {
                 "session": {"type": "apiKey", "in": "cookie", "name": crate::authn::SESSION_COOKIE},
                 "token": {"type": "http", "scheme": "bearer", "description": "An API token, snap_pat_…"},
+                "operator": {"type": "http", "scheme": "bearer", "description": "The operator's credential, snap_op_…"},
             },
         },
     });
@@ -60,12 +61,14 @@ fn describe(route: &Route, generator: &mut SchemaGenerator, problem: &Value) -> 
         "security": match caller {
             Caller::Public => json!([]),
             Caller::Session => json!([{"session": []}]),
+            Caller::Operator => json!([{"operator": []}]),
             Caller::Account | Caller::Org(_) => json!([{"session": []}, {"token": []}]),
         },
         "x-snapvm-caller": match caller {
             Caller::Public => "public",
             Caller::Account => "account",
             Caller::Session => "session",
+            Caller::Operator => "operator",
             Caller::Org(role) => role.as_str(),
         },
         "parameters": parameters(route, &shapes.query),

@@ -9,7 +9,7 @@ use crate::answer::Answer;
 use crate::context::Call;
 use crate::error::Error;
 use crate::handlers::{
-    accounts, audit, checkpoints, deployment, exec, holds, machines, members, orgs, ports, services, sessions,
+    accounts, audit, checkpoints, deployment, exec, holds, machines, members, operator, orgs, ports, services, sessions,
     terminals, tokens, variables, why,
 };
 
@@ -51,6 +51,7 @@ pub const ROUTES: &[Route] = &[
     // The deployment
     route!(Get "/v1/health" "health_get" 200 deployment::health, "Is it there?"),
     route!(Get "/v1/config" "config_get" 200 deployment::get, "What does it offer?"),
+    route!(Get "/v1/operator/provider" "operator_provider_get" 200 operator::provider, "How is the runtime's provider?"),
     // People
     route!(Post "/v1/accounts" "accounts_create" 201 accounts::create, "Sign up"),
     route!(Get "/v1/account" "accounts_get" 200 accounts::get, "Who am I?"),

@@ -12,6 +12,8 @@ use sha2::{Digest, Sha256};
 
 /// Prefix of API tokens.
 pub const TOKEN_PREFIX: &str = "snap_pat_";
+/// Prefix of the operator's credential.
+pub const OPERATOR_PREFIX: &str = "snap_op_";
 const SESSION_PREFIX: &str = "snap_ses_";
 const RANDOM_CHARACTERS: usize = 32;
 const CHECKSUM_CHARACTERS: usize = 6;

@@ -122,6 +122,44 @@ pub struct SpriteList {
     /// Where it starts.
     #[serde(default)]
     pub next_continuation_token: Option<String>,
+    /// Sprites of the account that run.
+    #[serde(default)]
+    pub running: Option<u64>,
+    /// Sprites that sleep with their memory.
+    #[serde(default)]
+    pub warm: Option<u64>,
+    /// Sprites that sleep without.
+    #[serde(default)]
+    pub cold: Option<u64>,
+    /// Most that may run.
+    #[serde(default)]
+    pub running_limit: Option<u64>,
+    /// Most that may be warm.
+    #[serde(default)]
+    pub warm_limit: Option<u64>,
+    /// The same numbers, where the provider has them there.
+    #[serde(default)]
+    pub org: Option<OrgCounts>,
+}
+
+/// What the account uses, and how much it may.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct OrgCounts {
+    /// Sprites that run.
+    #[serde(default)]
+    pub running: Option<u64>,
+    /// Sprites that sleep with their memory.
+    #[serde(default)]
+    pub warm: Option<u64>,
+    /// Sprites that sleep without.
+    #[serde(default)]
+    pub cold: Option<u64>,
+    /// Most that may run.
+    #[serde(default)]
+    pub running_limit: Option<u64>,
+    /// Most that may be warm.
+    #[serde(default)]
+    pub warm_limit: Option<u64>,
 }
 
 /// A sprite in a list: everything but the name may be absent.
@@ -138,6 +176,9 @@ pub struct SpriteListItem {
     /// Its labels, where the list was bulk-loaded.
     #[serde(default)]
     pub labels: Vec<String>,
+    /// RFC 3339, where the list was bulk-loaded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created_at: Option<String>,
 }
 
 /// `PUT /v1/sprites/{name}/services/{service}`.

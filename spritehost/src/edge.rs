@@ -53,7 +53,7 @@ pub(crate) async fn serve(sprite: Arc<Sprite>, listener: TcpListener) {
                 let shared = sprite.shared();
                 let response = match shared.faults.strike(URL, When::Before).await {
                     Struck::Answered(response) => response,
-                    Struck::Go | Struck::Twice => {
+                    Struck::Go | Struck::Twice | Struck::Cut => {
                         let response = answer(&sprite, request, peer.ip()).await;
                         shared.faults.after(URL, response).await
                     }

@@ -6,14 +6,16 @@
 use std::sync::Mutex;
 use std::time::Duration;
 
+use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use futures_util::StreamExt;
 use serde::Deserialize;
 
 use crate::guest::lock;
 use crate::limits::Limited;
 use crate::operations;
-use crate::server::Dropped;
+use crate::server::{ConnectionDropped, Dropped};
 
 /// Before the work or after it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -43,6 +45,8 @@ pub(crate) enum Answer {
     DelayMs(u64),
     /// The work is done twice; the second answer counts.
     Duplicate,
+    /// The connection breaks after the first part of the answer, whatever becomes of the work.
+    Cut,
 }
 
 /// An order.
@@ -66,6 +70,8 @@ pub(crate) enum Struck {
     Go,
     /// As ever, but twice.
     Twice,
+    /// As ever, but the answer breaks off.
+    Cut,
     /// With this answer.
     Answered(Response),
 }
@@ -83,6 +89,7 @@ impl Order {
             _ if twice && (self.when == When::After || self.operation == operations::URL) => {
                 Some("only the API's calls are duplicated, and before the work")
             }
+            Answer::Cut if self.when == When::Before => Some("only an answer is cut, which is after the work"),
             Answer::Limited(code) if Limited::ordered(code).is_none() => Some("there is no such limit"),
             _ => None,
         }
@@ -127,6 +134,7 @@ impl Faults {
                 Struck::Go
             }
             Some(Answer::Duplicate) => Struck::Twice,
+            Some(Answer::Cut) => Struck::Cut,
         }
     }
 
@@ -134,6 +142,7 @@ impl Faults {
     pub(crate) async fn after(&self, operation: &str, response: Response) -> Response {
         match self.strike(operation, When::After).await {
             Struck::Answered(instead) => instead,
+            Struck::Cut => cut(response),
             Struck::Go | Struck::Twice => response,
         }
     }
@@ -147,6 +156,18 @@ impl Faults {
         orders.retain(|order| order.times > 0);
         Some(answer)
     }
+}
+
+/// The first part of an answer, and then a broken connection.
+fn cut(response: Response) -> Response {
+    let (parts, body) = response.into_parts();
+    let first = body.into_data_stream().take(1);
+    let broken = futures_util::stream::once(async {
+        // Apart from the first part, which has to be on its way before.
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        Err(axum::Error::new(ConnectionDropped))
+    });
+    Response::from_parts(parts, Body::from_stream(first.chain(broken)))
 }
 
 #[cfg(test)]
@@ -176,6 +197,7 @@ mod tests {
             read(&format!(r#"{{"operation":"{operation}","when":"{when}","answer":{answer}}}"#)).mistake().is_some()
         };
         assert!(!order("exec", "before", "\"duplicate\"") && !order("url", "after", r#"{"delay_ms":5}"#));
+        assert!(!order("exec", "after", "\"cut\"") && order("exec", "before", "\"cut\""));
         assert!(order("exec", "after", "\"duplicate\"") && order("url", "before", "\"duplicate\""));
         assert!(order("dance", "before", "\"hang\"") && order("exec", "before", r#"{"limited":"x"}"#));
     }

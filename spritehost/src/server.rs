@@ -133,7 +133,7 @@ async fn accept(host: Arc<Host>, listener: TcpListener) {
                 };
                 let response = match shared.faults.strike(operation, When::Before).await {
                     Struck::Answered(response) => response,
-                    Struck::Go => {
+                    Struck::Go | Struck::Cut => {
                         let response = call(&mut router, request.map(Body::new)).await;
                         shared.faults.after(operation, response).await
                     }

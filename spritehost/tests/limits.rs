@@ -82,16 +82,18 @@ async fn every_kind_of_failure_can_be_ordered() {
     assert_eq!(visit(&url, "/").await.status, StatusCode::OK);
 
     // A checkpoint whose progress nobody hears of is made all the same.
-    order("create_checkpoint", "after", json!("drop")).await;
-    let (url, token) = (format!("{}/v1/sprites/one/checkpoint", host.base), format!("Bearer {TOKEN}"));
-    assert!(try_request(Method::POST, &url, &[("authorization", &token)], "").await.is_err());
-    let kept = async || host.get("/v1/sprites/one/checkpoints").await[0]["id"] == "v1";
-    let made = async {
-        while !kept().await {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    tokio::time::timeout(DEADLINE, made).await.expect("it is made");
+    for (how, id) in [("drop", "v1"), ("cut", "v2")] {
+        order("create_checkpoint", "after", json!(how)).await;
+        let (url, token) = (format!("{}/v1/sprites/one/checkpoint", host.base), format!("Bearer {TOKEN}"));
+        assert!(try_request(Method::POST, &url, &[("authorization", &token)], "").await.is_err(), "{how}");
+        let kept = async || host.get("/v1/sprites/one/checkpoints").await[0]["id"] == id;
+        let made = async {
+            while !kept().await {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(DEADLINE, made).await.expect("it is made");
+    }
 
     order("get_sprite", "before", json!("drop")).await;
     assert_eq!(operator(&host, Method::DELETE, "/faults", String::new()).await.0, StatusCode::NO_CONTENT);

@@ -53,6 +53,8 @@ pub enum Caller {
     Account,
     /// Whoever is signed in with a browser session: a token cannot do it.
     Session,
+    /// The operator of the deployment, with a credential of its own.
+    Operator,
     /// A member of the organization in the path, with this role or a higher one.
     Org(Role),
 }
@@ -76,13 +78,14 @@ const fn writes(operation: &'static str, caller: Caller) -> Rule {
     Rule { operation, caller, writes: true }
 }
 
-use Caller::{Account, Org, Public, Session};
+use Caller::{Account, Operator, Org, Public, Session};
 use Role::{Admin, Member, Viewer};
 
 /// The table, in the order of the route table.
 pub const POLICY: &[Rule] = &[
     reads("health_get", Public),
     reads("config_get", Public),
+    reads("operator_provider_get", Operator),
     writes("accounts_create", Public),
     reads("accounts_get", Account),
     writes("sessions_create", Public),
@@ -162,12 +165,12 @@ pub fn sql() -> String {
          language sql immutable parallel safe set search_path = '' as $$\n  \
          select p.rank, p.writes, p.session from (values\n",
     );
-    let callable: Vec<&Rule> = POLICY.iter().filter(|rule| rule.caller != Caller::Public).collect();
+    let callable: Vec<&Rule> = POLICY.iter().filter(|rule| !matches!(rule.caller, Public | Operator)).collect();
     for (position, rule) in callable.iter().enumerate() {
         let (rank, session) = match rule.caller {
             Caller::Org(role) => (role.rank(), false),
             Caller::Session => (0, true),
-            Caller::Account | Caller::Public => (0, false),
+            Caller::Account | Caller::Public | Caller::Operator => (0, false),
         };
         let comma = if position + 1 == callable.len() { "" } else { "," };
         sql.push_str(&format!("    ('{}', {rank}, {}, {session}){comma}\n", rule.operation, rule.writes));

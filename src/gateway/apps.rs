@@ -157,9 +157,11 @@ fn navigates(request: &Request) -> Result<bool, Error> {
 
 /// Says what is happening, and tries again by itself.
 fn waiting_page(problem: &Problem) -> Result<Response, Error> {
-    let continues = problem.code == "waking";
-    let refresh = if continues { r#"<meta http-equiv="refresh" content="1">"# } else { "" };
-    let title = if continues { "Waking up" } else { "Not available" };
+    let (title, refresh) = match problem.code.as_str() {
+        "waking" => ("Waking up", r#"<meta http-equiv="refresh" content="1">"#),
+        "provider_limit" => ("Waiting for its turn", r#"<meta http-equiv="refresh" content="5">"#),
+        _ => ("Not available", ""),
+    };
     let detail = escape(&problem.detail);
     let page = format!(
         r#"<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>{refresh}

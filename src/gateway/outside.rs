@@ -12,7 +12,9 @@ use snapvm_protocol::hosts::AGENT_PORT;
 use snapvm_protocol::ids::{MachineId, TerminalId};
 use snapvm_protocol::lifecycle::MachineState;
 use snapvm_protocol::services::ServiceStatus;
-use snapvm_protocol::sprites::{CreateSprite, PutService, Sprite, SpriteConfig, UrlAuth, UrlSettings};
+use snapvm_protocol::sprites::{
+    CreateSprite, NetworkAction, NetworkPolicy, NetworkRule, PutService, Sprite, SpriteConfig, UrlAuth, UrlSettings,
+};
 use snapvm_protocol::tickets::{Signer, Verifier};
 
 use super::object;
@@ -34,6 +36,7 @@ pub struct World {
     sprites: Client,
     credential: String,
     agent_digest: String,
+    policy: Option<NetworkPolicy>,
     looks_seconds: Vec<u64>,
 }
 
@@ -52,6 +55,7 @@ impl World {
             sprites: Client::new(&env)?,
             credential: service_credential(&env)?,
             agent_digest: env.text("AGENT_DIGEST")?,
+            policy: network_policy(&env)?,
             looks_seconds: looks.split(',').filter_map(|text| text.trim().parse().ok()).collect(),
             env,
         })
@@ -76,7 +80,7 @@ impl World {
         CreateSprite {
             name: record.sprite_name(),
             url_settings: Some(UrlSettings { auth: UrlAuth::Sprite }),
-            labels: labels(record),
+            labels: self.labels(record),
             config: Some(SpriteConfig {
                 ram_mb: size.map(|size| size.memory_mb),
                 cpus: size.map(|size| size.cpus),
@@ -105,6 +109,14 @@ impl World {
         }
     }
 
+    fn labels(&self, record: &Record) -> Vec<String> {
+        vec![
+            format!("org:{}", record.org),
+            format!("machine:{}", record.machine),
+            crate::sprites::labels::deployment(&self.verifier),
+        ]
+    }
+
     /// The agent's binary: a static asset, addressed by its digest. Passed on as a stream.
     async fn agent_binary(&self) -> Result<wasm_bindgen::JsValue, Failure> {
         let unavailable = |error: worker::Error| Failure::Unavailable(error.to_string());
@@ -120,8 +132,16 @@ impl World {
     }
 }
 
-fn labels(record: &Record) -> Vec<String> {
-    vec![format!("org:{}", record.org), format!("machine:{}", record.machine)]
+/// What new sprites may reach: `NETWORK_POLICY`, where the deployment has one. Agents have to reach us under any.
+fn network_policy(env: &worker::Env) -> Result<Option<NetworkPolicy>, Error> {
+    let Ok(text) = env.text("NETWORK_POLICY") else { return Ok(None) };
+    let mut policy: NetworkPolicy = serde_json::from_str(&text)
+        .map_err(|_| Error::Misconfigured("NETWORK_POLICY must be JSON: rules with domain and action"))?;
+    let dial = url::Url::parse(&env.text("DIAL_ORIGIN")?).ok();
+    if let Some(host) = dial.as_ref().and_then(url::Url::host_str).filter(|_| !policy.rules.is_empty()) {
+        policy.rules.push(NetworkRule::Domain { domain: host.to_owned(), action: NetworkAction::Allow });
+    }
+    Ok(Some(policy).filter(|policy| !policy.rules.is_empty()))
 }
 
 /// The platform's signing key.
@@ -280,6 +300,9 @@ impl Outside for World {
             None => self.sprites.create(&wanted).await?,
         };
         let sprite = self.sprites.checked(sprite, record.sprite_id.as_deref())?;
+        if let Some(policy) = &self.policy {
+            self.sprites.set_network_policy(&wanted.name, policy).await?;
+        }
         self.sprites.write_file(&wanted.name, BINARY_PATH, "0755", self.agent_binary().await?).await?;
         self.sprites.put_service(&wanted.name, SERVICE_NAME, &self.agent_service(record)).await?;
         Ok(sprite)

@@ -6,8 +6,8 @@ use snapvm_protocol::exec::{Chunk, ExecExit, ExecRequest, ExecResult};
 
 use super::responses;
 use crate::handlers::{
-    accounts, checkpoints, deployment, holds, machines, members, orgs, ports, services, sessions, terminals, tokens,
-    variables,
+    accounts, checkpoints, deployment, holds, machines, members, operator, orgs, ports, services, sessions, terminals,
+    tokens, variables,
 };
 
 /// An operation's types as schemas.
@@ -56,6 +56,7 @@ pub(super) fn shapes(operation: &str, generator: &mut SchemaGenerator) -> Shapes
     let response = match operation {
         "health_get" => of::<responses::Health>(generator),
         "config_get" => of::<deployment::Deployment>(generator),
+        "operator_provider_get" => of::<operator::Provider>(generator),
         "accounts_create" | "accounts_get" | "sessions_create" => of::<responses::Account>(generator),
         "sessions_list" => of::<responses::Sessions>(generator),
         "tokens_list" => of::<responses::Tokens>(generator),

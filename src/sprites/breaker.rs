@@ -18,7 +18,7 @@ const FAILURES_MAX: u32 = 5;
 /// For how long, the first time; doubles with each try that fails.
 const PAUSE_MS: u64 = 2_000;
 /// For how long at most.
-const PAUSE_MAX_MS: u64 = 30_000;
+const PAUSE_MAX_MS: u64 = 8_000;
 /// How long the call that tries is waited for, should its caller have gone.
 const TRIAL_MS: u64 = 60_000;
 
@@ -141,7 +141,7 @@ mod tests {
             pauses.push(waited);
             breaker.failed(now);
         }
-        assert_eq!(pauses, [2_000, 4_000, 8_000, 16_000, 30_000, 30_000, 30_000]);
+        assert_eq!(pauses, [2_000, 4_000, 8_000, 8_000, 8_000, 8_000, 8_000]);
         assert_eq!(breaker.away_since_ms(), Some(100));
     }
 

@@ -197,6 +197,7 @@ impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         match error {
             Error::Unsafe => Self::UnsafeRuntime,
+            Error::Limited(limit) => Self::Limited { limit: limit.to_string(), retry_ms: limit.retry_seconds * 1000 },
             error => Self::Unavailable(error.to_string()),
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! Absent on purpose: updating. Labels and the URL's settings are given at creation and never changed by us.
 
-use snapvm_protocol::sprites::{CreateSprite, Sprite};
+use snapvm_protocol::sprites::{CreateSprite, Sprite, SpriteList};
 use worker::Method;
 
 use super::transport::Ask;
@@ -19,6 +19,27 @@ impl Client {
             Err(Error::Missing { .. }) => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// A page of the sprites whose names begin so, with all that is known of them.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] for a place that the provider does not know any more, among others.
+    pub async fn list(&self, prefix: &str, after: Option<&str>) -> Result<SpriteList, Error> {
+        let mut path = format!("/v1/sprites?bulk_load=true&max_results=50&prefix={prefix}");
+        if let Some(after) = after {
+            path.push_str("&continuation_token=");
+            path.extend(::url::form_urlencoded::byte_serialize(after.as_bytes()));
+        }
+        self.ask(Ask::records(Method::Get, path)).await?.read()
+    }
+
+    /// What the account uses, and how much it may: a page with next to nothing on it.
+    ///
+    /// # Errors
+    /// Whatever keeps that from being known.
+    pub async fn counts(&self) -> Result<SpriteList, Error> {
+        self.ask(Ask::records(Method::Get, "/v1/sprites?bulk_load=true&max_results=1".into())).await?.read()
     }
 
     /// Makes a sprite. Not to be repeated without a look whether the first try made it.

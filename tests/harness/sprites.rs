@@ -52,6 +52,26 @@ impl Sprites {
         sprites.iter().map(|sprite| text(&sprite["name"])).filter(|name| name.starts_with(prefix)).collect()
     }
 
+    /// A sprite as the API has it.
+    pub async fn get(&self, name: &str) -> Value {
+        self.ask("GET", &format!("/v1/sprites/{name}"), None).await.expect(200)
+    }
+
+    /// Makes a sprite, as somebody else who has the account's token.
+    pub async fn create(&self, name: &str, labels: &Value) -> Value {
+        self.ask("POST", "/v1/sprites", Some(json!({"name": name, "labels": labels}))).await.expect(201)
+    }
+
+    /// Deletes a sprite behind everybody's back.
+    pub async fn delete(&self, name: &str) {
+        self.ask("DELETE", &format!("/v1/sprites/{name}"), None).await.expect(204);
+    }
+
+    /// What a sprite may reach.
+    pub async fn network_policy(&self, name: &str) -> Value {
+        self.ask("GET", &format!("/v1/sprites/{name}/policy/network"), None).await.expect(200)["rules"].clone()
+    }
+
     /// Sets who may use a sprite's URL: `sprite` or `public`.
     pub async fn set_auth(&self, name: &str, auth: &str) {
         let body = json!({"url_settings": {"auth": auth}});
@@ -110,7 +130,9 @@ impl Sprites {
     }
 
     async fn operate(&self, method: &str, path: &str, body: &str) -> String {
-        let mut socket = tokio::net::UnixStream::connect(&self.operator).await.expect("the operator's socket");
+        // It is there a moment after the API.
+        let connect = || async { tokio::net::UnixStream::connect(&self.operator).await.ok() };
+        let mut socket = crate::until("the operator's socket", crate::PATIENCE, connect).await;
         let request = format!(
             "{method} {path} HTTP/1.1\r\nhost: operator\r\nconnection: close\r\ncontent-type: application/json\r\n\
              content-length: {}\r\n\r\n{body}",

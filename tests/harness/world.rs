@@ -64,6 +64,11 @@ impl World {
         Client::new(self.site.clone(), Credential::None)
     }
 
+    /// The operator of this deployment, who has no account.
+    pub fn operator(&self) -> Client {
+        Client::new(self.site.clone(), Credential::Token(self.stack.secrets.operator_credential.clone()))
+    }
+
     /// A connection that sees and may do everything, past the pooler.
     pub async fn superuser(&self) -> tokio_postgres::Client {
         connect(&self.stack.database.superuser).await.expect("the superuser connects")

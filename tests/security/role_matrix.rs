@@ -98,6 +98,18 @@ const PROBES: &[Probe] = &[
         insert: "(org_id, machine_id, name, definition, desired) values ($org, $machine, 'forged', '{}', 'up')",
     },
     Probe {
+        table: "orphan",
+        rows: "true",
+        column: "reason",
+        insert: "(sprite_name, sprite_id, reason) values ('forged', 'forged', 'machine_gone')",
+    },
+    Probe {
+        table: "provider_look",
+        rows: "true",
+        column: "next_page",
+        insert: "(next_page) values ('forged')",
+    },
+    Probe {
         table: "service_credential",
         rows: "true",
         column: "hash",
@@ -221,6 +233,7 @@ async fn every_role_against_every_table() {
         ("reader", format!("t:{}", snapvm::secrets::hash(reader_secret.as_bytes()))),
         ("gateway", service(&secrets.service_credential)),
         ("jobs", service(&secrets.jobs_credential)),
+        ("operator", service(&secrets.operator_credential)),
     ];
 
     let tables: Vec<String> = superuser

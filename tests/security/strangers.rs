@@ -129,6 +129,10 @@ fn argument(function: &str, name: &str, stranger: &Stranger, victim: &Victim, ch
 
 /// Arguments whose value doesn't matter, as long as it could be right.
 const FIXED: &[(&str, &str)] = &[
+    ("p_page", r#"[{"name":"s-forged-g1","id":"sprite-forged","machine":null,"generation":1}]"#),
+    ("p_next", "forged"),
+    ("p_deleted", "[]"),
+    ("p_seconds", "0"),
     ("p_request", r#"{"request_id":"stranger","address":"10.0.0.1","apps":"http://*.apps.test"}"#),
     ("p_at_ms", "0"),
     ("p_cause", "idle"),

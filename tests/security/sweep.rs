@@ -23,7 +23,7 @@ Every operation of the API as everybody: `ok`, or the status of the refusal.
 Written by the test `security`; SNAPVM_UPDATE_OUTPUT=1 writes it again.
 
 outsider: owns another organization. removed: was a member until a moment ago. reader, writer: API tokens of the owner
-with that scope. revoked: a token of the owner, taken back. expired: a session of the owner that has ended.
+with that scope. operator: the credential of the deployment's operator. revoked: a token of the owner, taken back. expired: a session of the owner that has ended.
 The machine belongs to the member, and the member to be changed or removed is a viewer.
 ";
 
@@ -44,6 +44,8 @@ enum Kind {
     Person(Option<Role>),
     /// A token of the owner, which may write or not.
     Token { writes: bool },
+    /// The operator of the deployment, who is nobody's account.
+    Operator,
 }
 
 enum Expected {
@@ -55,12 +57,14 @@ enum Expected {
 fn expected(rule: &Rule, identity: &Identity) -> Expected {
     let (held, token) = match identity.kind {
         Kind::Nobody if rule.caller == Caller::Public => return Expected::Allowed,
-        Kind::Nobody => return Expected::Refused(401, "unauthenticated"),
+        Kind::Operator if matches!(rule.caller, Caller::Public | Caller::Operator) => return Expected::Allowed,
+        Kind::Nobody | Kind::Operator => return Expected::Refused(401, "unauthenticated"),
         Kind::Person(held) => (held, None),
         Kind::Token { writes } => (Some(Role::Owner), Some(writes)),
     };
     match (rule.caller, held) {
         (Caller::Public, _) => return Expected::Allowed,
+        (Caller::Operator, _) => return Expected::Refused(403, "operator"),
         (Caller::Session, _) if token.is_some() => return Expected::Refused(403, "session_required"),
         (Caller::Org(_), None) => return Expected::Refused(404, "not_found"),
         _ => {}
@@ -106,6 +110,7 @@ async fn identities(stage: &Stage) -> Vec<Identity> {
         ("owner", org.owner.client.clone(), owner, Kind::Person(Some(Role::Owner))),
         ("reader", reader, owner, Kind::Token { writes: false }),
         ("writer", writer, owner, Kind::Token { writes: true }),
+        ("operator", world().operator(), owner, Kind::Operator),
     ]
     .map(|(name, client, account, kind)| Identity { name, client, account: account.clone(), kind })
     .into()

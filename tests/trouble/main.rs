@@ -8,8 +8,12 @@ mod dial;
 mod frames;
 mod isolation;
 mod keys;
+mod kills;
+mod orphans;
+mod provider;
 mod provisioning;
 mod runtime;
+mod traps;
 mod upgrade;
 
 use std::sync::OnceLock;

@@ -1,12 +1,14 @@
 //! `cargo xtask bench NAME`: what `SnapVM` does, beside what else could do it, in one run on one machine. `first` is a bit
-//! of everything; `terminal` is terminals alone, in more detail.
+//! of everything; `terminal` is terminals alone, in more detail; `lifecycle` is sleep and wake, beside containers.
 //!
 //! Everything runs on `workerd serve` with the stack's configuration and on loopback; the load comes from this process.
 //! Budgets are in `bench/budgets.toml`; a table is printed, and `target/bench/NAME.json` is written. What could not be
 //! measured is absent from both, and named below the table.
 
 mod app;
+mod containers;
 mod direct;
+mod lifecycle;
 mod list;
 mod load;
 mod machine;
@@ -33,7 +35,7 @@ use report::Report;
 const IDLE: f64 = 1.0;
 
 /// All benches.
-const NAMES: [&str; 2] = ["first", "terminal"];
+const NAMES: [&str; 3] = ["first", "terminal", "lifecycle"];
 
 /// How much of everything.
 pub(crate) struct Sizes {
@@ -97,11 +99,12 @@ pub async fn bench(name: &str, quick: bool) -> Result<()> {
     let stack = Stack::builder()
         .spritehost(true)
         .warm_after(Duration::from_secs(1))
-        .cold_after(Duration::from_secs(1))
+        .cold_after(if name == "lifecycle" { lifecycle::COLD_AFTER } else { Duration::from_secs(1) })
         .start()
         .await?;
     let outcome = match name {
         "terminal" => terminals::run(&stack, &sizes, &mut report).await.context("terminals"),
+        "lifecycle" => lifecycle::run(&stack, &sizes, &mut report).await.context("lifecycle"),
         _ => measure(&stack, &sizes, &mut report).await,
     };
     if outcome.is_err() {

@@ -29,6 +29,8 @@ Usage: cargo xtask COMMAND
                      measure what was built, beside what it is compared with (--quick: only whether it runs)
   bench terminal [--quick]
                      terminals alone, in more detail: the whole path, the agent alone, and sshx where it can be had
+  bench lifecycle [--quick]
+                     create, sleep and wake, beside runc alone and podman where it is installed
   soak terminal [--sessions 8] [--minutes 5] [--seed S]
                      terminals under every fault, on what was built; its last line says what was done and what went wrong
   soak terminal --model [--sessions 10000] [--keystrokes 1000000] [--seed S]
@@ -163,7 +165,7 @@ async fn bench(mut parser: lexopt::Parser) -> Result<ExitCode> {
             other => return Err(other.unexpected().into()),
         }
     }
-    xtask::bench::bench(&name.context("which one: bench first, or bench terminal?")?, quick).await?;
+    xtask::bench::bench(&name.context("which one: bench first, bench terminal, or bench lifecycle?")?, quick).await?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -72,6 +72,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/operator/provider": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How is the runtime's provider? */
+        get: operations["operator_provider_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/orgs": {
         parameters: {
             query?: never;
@@ -670,8 +687,36 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
-        /** @description A person. */
+        /** @description What the provider's account uses, of all deployments that share it. */
         Account: {
+            /**
+             * Format: uint64
+             * @description Sprites that sleep without.
+             */
+            cold?: number | null;
+            /**
+             * Format: uint64
+             * @description Sprites that run.
+             */
+            running?: number | null;
+            /**
+             * Format: uint64
+             * @description Most that may run; absent where there is no limit, or none is told.
+             */
+            running_limit?: number | null;
+            /**
+             * Format: uint64
+             * @description Sprites that sleep with their memory.
+             */
+            warm?: number | null;
+            /**
+             * Format: uint64
+             * @description Most that may be warm.
+             */
+            warm_limit?: number | null;
+        };
+        /** @description A person. */
+        Account2: {
             /**
              * Format: date-time
              * @description A time, RFC 3339 in UTC.
@@ -1162,6 +1207,26 @@ export interface components {
         Orgs: {
             orgs: components["schemas"]["Org"][];
         };
+        /** @description A sprite that no machine has. */
+        Orphan: {
+            /** @description When it was deleted. */
+            deleted_at?: string | null;
+            /** @description When it was found. */
+            first_seen_at: string;
+            /** @description When it was last there. */
+            last_seen_at: string;
+            /** @description `machine_gone` or `generation_stale`. */
+            reason: string;
+            /**
+             * Format: uint32
+             * @description At how many looks it was there.
+             */
+            sightings: number;
+            /** @description Its name. */
+            sprite: string;
+            /** @description Its id. */
+            sprite_id: string;
+        };
         /** @description A named port. */
         Port: {
             label: string;
@@ -1192,6 +1257,21 @@ export interface components {
             title: string;
             /** @description Always `about:blank`: `code` tells problems apart. */
             type: string;
+        };
+        /** @description How the runtime's provider is. */
+        Provider: {
+            /** @description What the account uses, and how much it may. */
+            account?: components["schemas"]["Account"] | null;
+            /** @description Whether it answered just now. */
+            answering: boolean;
+            /** @description Since when nothing is asked because it failed again and again, as far as the answering isolate knows. */
+            away_since?: string | null;
+            /** @description Why not. */
+            detail?: string | null;
+            /** @description When the provider's sprites were last looked through. */
+            looked_at?: string | null;
+            /** @description Sprites of this deployment that no machine has, the newest first. */
+            orphans: components["schemas"]["Orphan"][];
         };
         /** @description A port's name. */
         PutPort: {
@@ -1561,6 +1641,7 @@ export interface components {
     pathItems: never;
 }
 export type Account = components['schemas']['Account'];
+export type Account2 = components['schemas']['Account2'];
 export type AccountOrg = components['schemas']['AccountOrg'];
 export type AtSleep = components['schemas']['AtSleep'];
 export type AuditEntries = components['schemas']['AuditEntries'];
@@ -1605,9 +1686,11 @@ export type Ordered = components['schemas']['Ordered'];
 export type Org = components['schemas']['Org'];
 export type OrgSlug = components['schemas']['OrgSlug'];
 export type Orgs = components['schemas']['Orgs'];
+export type Orphan = components['schemas']['Orphan'];
 export type Port = components['schemas']['Port'];
 export type Ports = components['schemas']['Ports'];
 export type Problem = components['schemas']['Problem'];
+export type Provider = components['schemas']['Provider'];
 export type PutPort = components['schemas']['PutPort'];
 export type PutService = components['schemas']['PutService'];
 export type PutVariable = components['schemas']['PutVariable'];
@@ -1653,7 +1736,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Account"];
+                    "application/json": components["schemas"]["Account2"];
                 };
             };
             /** @description Refused, or failed. */
@@ -1686,7 +1769,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Account"];
+                    "application/json": components["schemas"]["Account2"];
                 };
             };
             /** @description Refused, or failed. */
@@ -1745,6 +1828,35 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Health"];
+                };
+            };
+            /** @description Refused, or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    operator_provider_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Provider"];
                 };
             };
             /** @description Refused, or failed. */
@@ -3268,7 +3380,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Account"];
+                    "application/json": components["schemas"]["Account2"];
                 };
             };
             /** @description Refused, or failed. */

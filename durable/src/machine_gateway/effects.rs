@@ -97,6 +97,9 @@ impl<O: Outside> Gateway<O> {
                 Err(Failure::NoSprite) if !matches!(work, Work::Provision | Work::Checkpoint) => {
                     Event::Looked { status: None }
                 }
+                Err(Failure::Limited { limit, retry_ms }) if !matches!(work, Work::Checkpoint | Work::Restore) => {
+                    Event::Limited { work, limit, retry_ms }
+                }
                 Err(failure) => {
                     gateway.0.outside.log(&format!("{work:?}: {failure}"));
                     Event::Failed { work, reason: failure.to_string() }
@@ -167,6 +170,11 @@ impl<O: Outside> Gateway<O> {
             let ticket = ticket.ok_or_else(|| Failure::Unavailable("no ticket could be signed".into()))?;
             match self.0.outside.wake(url, &ticket, timeout_ms).await {
                 Ok(()) => return Ok(()),
+                // Asking again would count against it; the call below learns which limit it is.
+                Err(failure @ Failure::Limited { .. }) => {
+                    last = failure;
+                    break;
+                }
                 Err(failure) => last = failure,
             }
         }

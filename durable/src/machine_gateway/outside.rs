@@ -104,6 +104,14 @@ pub enum Failure {
     /// The runtime knows no such sprite.
     #[error("the runtime has no such sprite")]
     NoSprite,
+    /// A limit of the provider's account is reached. The text says which, how much is in use, and the way out.
+    #[error("{limit}")]
+    Limited {
+        /// For people.
+        limit: String,
+        /// When to try again.
+        retry_ms: u64,
+    },
     /// It did not answer, or not as it should; trying again may help. The text is for people.
     #[error("{0}")]
     Unavailable(String),

@@ -75,6 +75,9 @@ pub struct Machine {
     pub provisioned: bool,
     /// Failed tries at the present work.
     pub tries: u32,
+    /// Since when the present work waits for a limit of the provider's account, Unix ms.
+    #[serde(default)]
+    pub limited_since_ms: Option<u64>,
     /// When to look again, Unix ms.
     pub alarm_ms: Option<u64>,
     /// Tasks of programs in the guest.
@@ -294,6 +297,15 @@ pub enum Event {
         /// Why, for people.
         reason: String,
     },
+    /// Work waits for a limit of the provider's account.
+    Limited {
+        /// Which.
+        work: Work,
+        /// The limit, how much of it is in use, and the way out, for people.
+        limit: String,
+        /// When to try again.
+        retry_ms: u64,
+    },
     /// The sprite is gone.
     Gone,
     /// Postgres has the present state.
@@ -405,6 +417,7 @@ impl Machine {
             called: false,
             provisioned,
             tries: 0,
+            limited_since_ms: None,
             alarm_ms: None,
             tasks: Vec::new(),
             unsaved: false,

@@ -2,6 +2,7 @@
 
 mod checkpoints;
 mod clock;
+mod provider;
 mod upgrades;
 
 use snapvm_protocol::agent::{SleepKind, ToAgent};
@@ -87,6 +88,8 @@ fn take(machine: &mut Machine, event: Event, now: u64) -> Result<Vec<Effect>, Re
             checkpoints::failed(machine, work, &reason, now)
         }
         Event::Failed { work, reason } => failed(machine, work, reason, now),
+        Event::Limited { work: Work::Deliver | Work::Settle, limit, .. } => upgrades::failed(machine, &limit, now),
+        Event::Limited { work, limit, retry_ms } => provider::limited(machine, work, &limit, retry_ms, now),
         Event::Saved => {
             machine.unsaved = false;
             vec![]
@@ -113,6 +116,10 @@ fn deleting(machine: &mut Machine, event: &Event, now: u64) -> Vec<Effect> {
             machine.alarm_ms = Some(now + backoff_ms(machine.tries));
             vec![]
         }
+        Event::Limited { retry_ms, .. } => {
+            machine.alarm_ms = Some(now + retry_ms);
+            vec![]
+        }
         Event::Alarm | Event::Delete { .. } => work(machine, Work::Delete, now),
         Event::Saved => {
             machine.unsaved = false;
@@ -131,6 +138,7 @@ fn enter(machine: &mut Machine, state: State, reason: &str) {
     machine.called = false;
     reason.clone_into(&mut machine.reason);
     machine.tries = 0;
+    machine.limited_since_ms = None;
     machine.unsaved = true;
     if !matches!(state, State::Hibernating | State::Stopping) {
         machine.sleep = None;

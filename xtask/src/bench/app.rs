@@ -20,7 +20,7 @@ use crate::stack::Stack;
 const PORT: u16 = 3000;
 const PATIENCE: Duration = Duration::from_mins(1);
 /// A lease's life, and a little more.
-const LEASE: Duration = Duration::from_millis(10_500);
+pub(super) const LEASE: Duration = Duration::from_millis(10_500);
 
 /// The smallest app that keeps connections: what is measured is the way to it. Its own start, a few tens of
 /// milliseconds of Python, is part of a cold wake.
@@ -39,6 +39,11 @@ s = socket.create_server(("127.0.0.1", 3000), backlog=64)
 while True: threading.Thread(target=serve, args=(s.accept()[0],), daemon=True).start()
 "#;
 
+/// The app on another port, for those who start it without us.
+pub(super) fn program(port: u16) -> String {
+    APP.replace("3000", &port.to_string())
+}
+
 /// Measures on a machine that is there.
 pub(super) async fn run(
     stack: &Stack,
@@ -49,12 +54,8 @@ pub(super) async fn run(
 ) -> Result<()> {
     progress::say("app");
     let path = format!("/v1/orgs/{}/machines/{machine}", person.org);
-    let service = json!({"command": "python3", "args": ["-c", APP], "http_port": PORT});
-    person.expect("PUT", &format!("{path}/services/web"), Some(&service)).await?;
-    let host = format!("{PORT}--{machine}--{}.apps.localhost:{}", person.org, stack.port);
-    let cookie = shake_hands(person, &host).await?;
+    let (host, cookie) = serve(stack, person, machine).await?;
     let mut gateway = Connection::open(stack.port, &host).await?;
-    until_answered(&mut gateway, &cookie).await?;
 
     overhead(stack, person, machine, (&mut gateway, &cookie), sizes, report).await?;
 
@@ -64,7 +65,7 @@ pub(super) async fn run(
     for _ in 0..sizes.wakes {
         person.expect("POST", &format!("{path}/hibernate"), None).await?;
         until_state(person, machine, "hibernated").await?;
-        until_cold(stack, person, machine).await?;
+        until_status(stack, person, machine, "cold").await?;
         // A visitor who comes back later: until then the Worker may still use the lease of the last request.
         tokio::time::sleep(LEASE.saturating_sub(last.elapsed())).await;
         let mut gateway = Connection::open(stack.port, &host).await?;
@@ -76,6 +77,18 @@ pub(super) async fn run(
     }
     report.add("cold wake to an app's first byte p50", "ms", times.quantile(0.5));
     Ok(())
+}
+
+/// Runs the app as a service of a machine, and waits for it; gives its host, and a visitor's cookie.
+pub(super) async fn serve(stack: &Stack, person: &mut Person, machine: &str) -> Result<(String, String)> {
+    let path = format!("/v1/orgs/{}/machines/{machine}/services/web", person.org);
+    let service = json!({"command": "python3", "args": ["-c", APP], "http_port": PORT});
+    person.expect("PUT", &path, Some(&service)).await?;
+    let host = format!("{PORT}--{machine}--{}.apps.localhost:{}", person.org, stack.port);
+    let cookie = shake_hands(person, &host).await?;
+    let mut gateway = Connection::open(stack.port, &host).await?;
+    until_answered(&mut gateway, &cookie).await?;
+    Ok((host, cookie))
 }
 
 /// How a member's browser gets into a private app; gives the app's cookie.
@@ -96,7 +109,7 @@ fn below(url: &str) -> Result<&str> {
 }
 
 /// Asks as a browser with patience does: until the app answers.
-async fn until_answered(connection: &mut Connection, cookie: &str) -> Result<()> {
+pub(super) async fn until_answered(connection: &mut Connection, cookie: &str) -> Result<()> {
     let started = Instant::now();
     loop {
         let answer = connection.ask("GET", "/", &[("cookie", cookie)], None).await?;
@@ -110,8 +123,8 @@ async fn until_answered(connection: &mut Connection, cookie: &str) -> Result<()>
     }
 }
 
-/// Waits until the runtime has taken the machine's memory.
-async fn until_cold(stack: &Stack, person: &mut Person, machine: &str) -> Result<()> {
+/// Waits until the runtime says this of the machine's sprite.
+pub(super) async fn until_status(stack: &Stack, person: &Person, machine: &str, status: &str) -> Result<()> {
     let row = row(stack, person, machine).await?;
     let host = stack.spritehost.as_ref().context("no spritehost")?;
     let port = host.url.rsplit(':').next().context("a URL without port")?.parse()?;
@@ -122,13 +135,13 @@ async fn until_cold(stack: &Stack, person: &mut Person, machine: &str) -> Result
         let path = format!("/v1/sprites/{}", row.sprite);
         let answer = connection.ask("GET", &path, &[("authorization", &authorization)], None).await?;
         let view: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
-        if view.get("status").and_then(Value::as_str) == Some("cold") {
+        if view.get("status").and_then(Value::as_str) == Some(status) {
             return Ok(());
         }
         if started.elapsed() > PATIENCE {
-            bail!("the sprite does not get cold: {}: {}", answer.status, answer.text());
+            bail!("the sprite does not get {status}: {}: {}", answer.status, answer.text());
         }
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
 

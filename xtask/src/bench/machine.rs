@@ -30,21 +30,27 @@ pub(crate) async fn run(stack: &Stack, sizes: &Sizes, report: &mut Report) -> Re
     progress::say("agent");
     agent(stack, &mut person, report).await?;
     progress::say("create to prompt");
-    let mut times = Times::default();
-    for number in 0..sizes.creates {
-        let name = format!("new-{number}");
-        let before = Instant::now();
-        let mut terminal = terminal(&mut person, &name).await?;
-        terminal.prompt().await?;
-        times.push(before.elapsed());
-        delete(&mut person, &name).await?;
-    }
+    let times = create_to_prompt(&mut person, sizes.creates).await?;
     report.add("create to prompt p50", "ms", times.quantile(0.5));
     app::run(stack, &mut person, "first", sizes, report).await
 }
 
+/// From the order to make a machine to its shell's prompt, so many times.
+pub(super) async fn create_to_prompt(person: &mut Person, creates: usize) -> Result<Times> {
+    let mut times = Times::default();
+    for number in 0..creates {
+        let name = format!("new-{number}");
+        let before = Instant::now();
+        let mut terminal = terminal(person, &name).await?;
+        terminal.prompt().await?;
+        times.push(before.elapsed());
+        delete(person, &name).await?;
+    }
+    Ok(times)
+}
+
 /// A terminal of a machine, which is made if it isn't there.
-async fn terminal(person: &mut Person, machine: &str) -> Result<Terminal> {
+pub(super) async fn terminal(person: &mut Person, machine: &str) -> Result<Terminal> {
     let org = person.org.clone();
     let (status, answer) =
         person.call("POST", &format!("/v1/orgs/{org}/machines"), Some(&json!({"name": machine}))).await?;

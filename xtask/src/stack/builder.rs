@@ -320,7 +320,8 @@ async fn prepare_database(stack: &Stack) -> Result<()> {
     ];
     migrate::migrate(&mut admin, &crate::paths::root().join("migrations"), &passwords).await?;
     register(&admin, "gateway", &stack.secrets.service_credential).await?;
-    register(&admin, "jobs", &stack.secrets.jobs_credential).await
+    register(&admin, "jobs", &stack.secrets.jobs_credential).await?;
+    register(&admin, "operator", &stack.secrets.operator_credential).await
 }
 
 /// Gives a service's credential to the database, which keeps only its hash.

@@ -22,6 +22,9 @@ pub struct Secrets {
     pub service_credential: String,
     /// What scheduled work shows the database.
     pub jobs_credential: String,
+    /// What the operator shows the API.
+    #[serde(default)]
+    pub operator_credential: String,
     /// Mixed into every password's hash.
     pub password_pepper: String,
     /// What the Worker shows the Sprites API.
@@ -66,6 +69,7 @@ impl Secrets {
             secrets_key: secrets_key()?,
             service_credential: random::base64url(32)?,
             jobs_credential: random::base64url(32)?,
+            operator_credential: format!("snap_op_{}", random::hex(24)?),
             password_pepper: random::base64url(32)?,
             sprites_token: random::hex(24)?,
             superuser_password: random::hex(16)?,
