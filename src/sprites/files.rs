@@ -13,7 +13,12 @@ impl Client {
     /// Whatever keeps it from being whole.
     pub async fn write_file(&self, name: &str, path: &str, mode: &str, content: JsValue) -> Result<(), Error> {
         let path = format!("/v1/sprites/{name}/fs/write?path={path}&mode={mode}&mkdirParents=true");
-        self.ask(Ask::sprite(Method::Put, path).stream(content).within(120_000)).await.map(drop)
+        let written = self.ask(Ask::sprite(Method::Put, path).stream(content).within(120_000)).await;
+        if written == Err(Error::Unreachable) {
+            // A refusal that comes while the upload goes on is lost with its connection; a small call learns it.
+            self.has_file(name, "/etc/hostname").await?;
+        }
+        written.map(drop)
     }
 
     /// Gives a file another name, in place of what has it. A file that is not there has it already.

@@ -78,7 +78,7 @@ impl Ask {
 }
 
 /// An answer of success.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Answer {
     /// What it said.
     pub body: Vec<u8>,

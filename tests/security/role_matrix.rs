@@ -103,12 +103,7 @@ const PROBES: &[Probe] = &[
         column: "reason",
         insert: "(sprite_name, sprite_id, reason) values ('forged', 'forged', 'machine_gone')",
     },
-    Probe {
-        table: "provider_look",
-        rows: "true",
-        column: "next_page",
-        insert: "(next_page) values ('forged')",
-    },
+    Probe { table: "provider_look", rows: "true", column: "next_page", insert: "(next_page) values ('forged')" },
     Probe {
         table: "service_credential",
         rows: "true",

@@ -22,7 +22,12 @@ async fn a_lost_answer_costs_nothing_and_a_refusal_says_why() {
     terminal.run("echo 0 > file").await;
     let mut ids = Vec::new();
     // Whatever happens to the call, there is one checkpoint for each order.
-    for (when, answer) in [("after", json!("drop")), ("after", json!({"status": 502})), ("before", json!("drop"))] {
+    for (when, answer) in [
+        ("after", json!("drop")),
+        ("after", json!("cut")),
+        ("after", json!({"status": 502})),
+        ("before", json!("drop")),
+    ] {
         sprites.fail("create_checkpoint", when, 1, answer.clone()).await;
         ids.push(machine.checkpoint(&format!("{when} {answer}")).await);
         assert_eq!(sprites.checkpoints(&sprite).await.len(), ids.len(), "{when} {answer}");
@@ -31,6 +36,7 @@ async fn a_lost_answer_costs_nothing_and_a_refusal_says_why() {
     for (when, answer) in [
         // Done, and the stream broke off before it said so.
         ("after", json!("drop")),
+        ("after", json!("cut")),
         ("after", json!({"status": 502})),
         ("before", json!({"status": 500})),
         ("before", json!("duplicate")),

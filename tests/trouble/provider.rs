@@ -39,6 +39,7 @@ async fn a_limit_is_waited_for_and_says_which_it_is() {
 
     // Making a machine, at a call that would wake its sprite; and the limit of creations.
     sprites.fail("fs_write", "before", 1, limited.clone()).await;
+    sprites.fail("fs_read", "before", 1, limited.clone()).await;
     let machine = Machine::create(&org, "limited").await;
     let reason = until_reason(&machine, "the provider's limit of 3 running machines is reached (3 in use)").await;
     assert!(reason.starts_with("Waiting to be created") && reason.contains("Stop a machine, or raise"), "{reason}");

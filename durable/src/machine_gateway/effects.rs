@@ -97,7 +97,9 @@ impl<O: Outside> Gateway<O> {
                 Err(Failure::NoSprite) if !matches!(work, Work::Provision | Work::Checkpoint) => {
                     Event::Looked { status: None }
                 }
-                Err(Failure::Limited { limit, retry_ms }) if !matches!(work, Work::Checkpoint | Work::Restore) => {
+                Err(Failure::Limited { limit, retry_ms })
+                    if !matches!(work, Work::Checkpoint | Work::TellCheckpoint) =>
+                {
                     Event::Limited { work, limit, retry_ms }
                 }
                 Err(failure) => {
