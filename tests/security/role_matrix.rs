@@ -80,6 +80,12 @@ const PROBES: &[Probe] = &[
         insert: "(id, slug, name) values (gen_random_uuid(), 'forged', 'Forged')",
     },
     Probe {
+        table: "orphan",
+        rows: "true",
+        column: "reason",
+        insert: "(sprite_name, sprite_id, reason) values ('forged', 'forged', 'machine_gone')",
+    },
+    Probe {
         table: "password",
         rows: "account_id = $account",
         column: "phc",
@@ -91,19 +97,13 @@ const PROBES: &[Probe] = &[
         column: "label",
         insert: "(org_id, machine_id, port, label) values ($org, $machine, 6666, 'forged')",
     },
+    Probe { table: "provider_look", rows: "true", column: "next_page", insert: "(next_page) values ('forged')" },
     Probe {
         table: "service",
         rows: "org_id = $org",
         column: "desired",
         insert: "(org_id, machine_id, name, definition, desired) values ($org, $machine, 'forged', '{}', 'up')",
     },
-    Probe {
-        table: "orphan",
-        rows: "true",
-        column: "reason",
-        insert: "(sprite_name, sprite_id, reason) values ('forged', 'forged', 'machine_gone')",
-    },
-    Probe { table: "provider_look", rows: "true", column: "next_page", insert: "(next_page) values ('forged')" },
     Probe {
         table: "service_credential",
         rows: "true",

@@ -23,7 +23,8 @@ Every operation of the API as everybody: `ok`, or the status of the refusal.
 Written by the test `security`; SNAPVM_UPDATE_OUTPUT=1 writes it again.
 
 outsider: owns another organization. removed: was a member until a moment ago. reader, writer: API tokens of the owner
-with that scope. operator: the credential of the deployment's operator. revoked: a token of the owner, taken back. expired: a session of the owner that has ended.
+with that scope. revoked: a token of the owner, taken back. expired: a session of the owner that has ended.
+operator: the credential of the deployment's operator, who has no account.
 The machine belongs to the member, and the member to be changed or removed is a viewer.
 ";
 
