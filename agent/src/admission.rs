@@ -136,6 +136,23 @@ impl Admission {
         Ok((epoch, self.adopt_epoch(epoch)))
     }
 
+    /// Checks a ticket for reading a log; says its epoch, and whether that is newer than any before.
+    ///
+    /// # Errors
+    /// Why it is no good.
+    pub fn logs(&mut self, text: &str, reading: Reading) -> Result<(u64, bool), IngressRefusal> {
+        let now = self.clock.now(reading);
+        let verified = self.platform.ticket_for_guest(text, now)?;
+        verified.ticket.expect(self.machine, self.generation)?;
+        let Purpose::Logs { epoch } = verified.ticket.purpose else { return Err(TicketError::Purpose.into()) };
+        self.generation = self.generation.max(verified.ticket.generation);
+        self.clock.at_least(verified.issued_ms, reading);
+        if epoch < self.epoch {
+            return Err(IngressRefusal::Epoch);
+        }
+        Ok((epoch, self.adopt_epoch(epoch)))
+    }
+
     /// Uses up a ticket that is good once, if it is for what is meant.
     fn once<T>(
         &mut self,

@@ -23,6 +23,7 @@ use crate::handover::Succession;
 use crate::http::Listener;
 use crate::identity::Identity;
 use crate::ingress::connections::Connections;
+use crate::logs::Readers;
 use crate::services::Services;
 use crate::sleep::Phase;
 use crate::terminal::Terminals;
@@ -73,6 +74,8 @@ pub struct Agent {
     pub connections: Connections,
     /// One-shot commands.
     pub commands: Commands,
+    /// Those who read logs.
+    pub readers: Readers,
     /// Shells.
     pub terminals: Terminals,
     /// Services.
@@ -190,6 +193,7 @@ impl Agent {
             link: Link::new(wakes),
             connections: Connections::default(),
             commands: Commands::default(),
+            readers: Readers::default(),
             terminals: Terminals::default(),
             services: Services::default(),
             variables: RefCell::default(),

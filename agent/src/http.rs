@@ -23,6 +23,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use snapvm_protocol::agent::{WAKE_PATH, WakeReply};
 use snapvm_protocol::exec::EXEC_PATH;
 use snapvm_protocol::headers::{AGENT_MARK, RESERVED_PATH, TICKET};
+use snapvm_protocol::logs::LOGS_PATH;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
@@ -31,6 +32,7 @@ use crate::clock::Reading;
 use crate::exec;
 use crate::ingress;
 use crate::journal::note;
+use crate::logs;
 use guarded::{Guarded, Peer};
 
 /// A body of either maker.
@@ -190,6 +192,7 @@ async fn answer(agent: &Rc<Agent>, peer: &Peer, request: Request<Incoming>) -> R
         }
         (&Method::POST, WAKE_PATH) => wake(agent, &request).await,
         (&Method::POST, EXEC_PATH) => exec::answer(agent, request, peer).await,
+        (&Method::POST, LOGS_PATH) => logs::answer(agent, request, peer).await,
         (_, path) if path.starts_with(RESERVED_PATH) => said(StatusCode::NOT_FOUND, "nothing is here"),
         (&Method::CONNECT, _) => closing(said(StatusCode::METHOD_NOT_ALLOWED, "this is no proxy")),
         _ => ingress::answer(agent, request).await,

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! platform ─HTTP on 8080─▶ http ─▶ ingress ─▶ apps on loopback
+//!    ▲ ▲                     │  ├logs─▶ the log of a service
 //!    ▲ ▲                     │  └exec─▶ a program, for as long as its caller waits
 //!    ▲ ▲                     └wake─▶ control ─▶ terminals, services, sleep
 //!    │ └────one socket per terminal──────────────────┘
@@ -32,6 +33,7 @@ pub mod http;
 pub mod identity;
 pub mod ingress;
 pub mod journal;
+pub mod logs;
 pub mod reaper;
 pub mod services;
 pub mod sleep;

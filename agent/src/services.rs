@@ -8,8 +8,9 @@ pub mod log;
 pub mod process;
 
 use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
 use std::os::fd::OwnedFd;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::time::Duration;
 
 use rustix::process::Signal;
@@ -29,6 +30,8 @@ use log::Log;
 #[derive(Default)]
 pub struct Services {
     list: RefCell<Vec<Rc<Service>>>,
+    /// Logs that somebody holds, by service: one for each.
+    logs: RefCell<HashMap<String, Weak<Log>>>,
     /// Nothing is started between an ordered sleep's stops and its end.
     sleeping: Cell<bool>,
 }
@@ -39,7 +42,7 @@ struct Service {
     reported: RefCell<Option<ServiceStatus>>,
     due_changed: Notify,
     changed: watch::Sender<()>,
-    agent: std::rc::Weak<Agent>,
+    agent: Weak<Agent>,
 }
 
 impl Services {
@@ -47,6 +50,18 @@ impl Services {
     #[must_use]
     pub fn statuses(&self) -> Vec<ServiceStatus> {
         self.list.borrow().iter().map(|service| service.life.borrow().status(now())).collect()
+    }
+
+    /// The log of a service, whether it is defined or not.
+    pub fn log(&self, agent: &Rc<Agent>, service: &str) -> Rc<Log> {
+        let mut logs = self.logs.borrow_mut();
+        logs.retain(|_, log| log.strong_count() > 0);
+        let known = logs.get(service).and_then(Weak::upgrade);
+        known.unwrap_or_else(|| {
+            let log = Log::new(agent, service);
+            logs.insert(service.to_owned(), Rc::downgrade(&log));
+            log
+        })
     }
 
     /// Takes the complete list: what is not in it is stopped and forgotten.
@@ -173,7 +188,7 @@ impl Service {
 
     fn run(agent: &Rc<Agent>, life: Lifecycle) -> Rc<Self> {
         let service = Rc::new(Self {
-            log: Log::new(&life.definition.name),
+            log: agent.services.log(agent, &life.definition.name),
             life: RefCell::new(life),
             reported: RefCell::new(None),
             due_changed: Notify::new(),
@@ -273,6 +288,9 @@ impl Service {
         }
         if let Some(agent) = self.agent.upgrade() {
             agent.services.forget(&self);
+            if !agent.services.all().iter().any(|other| other.name() == self.name()) {
+                self.log.remove();
+            }
         }
     }
 }

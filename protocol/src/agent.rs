@@ -6,6 +6,7 @@
 //! |---|---|---|
 //! | `POST /.snapvm/agent/wake` | wake | 202 [`WakeReply`]; the agent then dials the control socket |
 //! | `POST /.snapvm/agent/exec` | exec | one command's output: [`crate::exec`] |
+//! | `POST /.snapvm/agent/logs` | logs | a page of a service's log, or its lines as they come: [`crate::logs`] |
 //! | anything else outside `/.snapvm/` | ingress | the app on the loopback port named in [`crate::headers::PORT`] |
 //!
 //! Over sockets that the agent dials to `DIAL_ORIGIN`, with the headers of [`crate::tickets`]:

@@ -1,7 +1,7 @@
 //! What two SnapVM programs say to each other.
 //!
 //! Names and ids, the machine lifecycle, tickets between our own parts, terminal frames and how a terminal's output is
-//! read, one-shot commands, a machine's variables, the messages of the agent's control socket, the headers of the path to an app, and the types
+//! read, one-shot commands, logs of services, a machine's variables, the messages of the agent's control socket, the headers of the path to an app, and the types
 //! of the Sprites API.
 //!
 //! Invariants:
@@ -18,6 +18,7 @@ pub mod headers;
 pub mod hosts;
 pub mod ids;
 pub mod lifecycle;
+pub mod logs;
 pub mod names;
 pub mod queries;
 pub mod sequences;

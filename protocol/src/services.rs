@@ -9,6 +9,15 @@ pub const SERVICE_NAME_MAX: usize = 63;
 /// Most services of one machine.
 pub const SERVICES_MAX: usize = 100;
 
+/// Whether a text is the name of a service: `^[a-z0-9][a-z0-9_.-]{0,62}$`.
+#[must_use]
+pub fn is_name(text: &str) -> bool {
+    let mut bytes = text.bytes();
+    let first = bytes.next().is_some_and(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9'));
+    let rest = bytes.all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'.' | b'-'));
+    first && rest && text.len() <= SERVICE_NAME_MAX
+}
+
 /// Whether a service should be running. Set by people, kept over sleep.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]

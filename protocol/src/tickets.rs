@@ -1,7 +1,7 @@
 //! Tickets between our own parts: Ed25519 JWTs, bound to a machine, a generation and a purpose, that live 60 s.
 //!
 //! ```text
-//! Worker, objects ──(platform key)──▶ agent        wake, ingress, exec: header x-snap-ticket
+//! Worker, objects ──(platform key)──▶ agent        wake, ingress, exec, logs: header x-snap-ticket
 //! agent ──(the same wake ticket + own public key)──▶ MachineGateway    first dial of a boot
 //! MachineGateway ──(platform key)──▶ agent         pass: vouches for (machine, generation, boot, agent's key)
 //! agent ──(own key, beside the pass)──▶ Worker     every later dial: control, terminal
@@ -41,6 +41,11 @@ pub enum Purpose {
     /// Platform → agent: run one command. Good once, so that a request that is sent twice runs it once.
     Exec {
         /// The machine's epoch when the ticket was given; a command of an older one is ended.
+        epoch: u64,
+    },
+    /// Platform → agent: read the log of a service. Reading twice is as good as once.
+    Logs {
+        /// The machine's epoch when the ticket was given; who follows under an older one is sent away.
         epoch: u64,
     },
     /// Agent → object: open the control socket again.

@@ -3,7 +3,7 @@
 use std::str::FromStr;
 
 use snapvm_protocol::names::{InvalidName, MachineName, ORG_SLUG_MAX, OrgSlug};
-use snapvm_protocol::services::{SERVICE_NAME_MAX, ServiceDefinition};
+use snapvm_protocol::services::{SERVICE_NAME_MAX, ServiceDefinition, is_name};
 
 use crate::authz::policy::Role;
 use crate::error::Problem;
@@ -193,10 +193,7 @@ pub fn service_text(text: &str) -> Result<(), Problem> {
 /// # Errors
 /// 422 for `name`.
 pub fn service_name(text: &str) -> Result<&str, Problem> {
-    let mut bytes = text.bytes();
-    let first = bytes.next().is_some_and(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9'));
-    let rest = bytes.all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'.' | b'-'));
-    if first && rest && text.len() <= SERVICE_NAME_MAX {
+    if is_name(text) {
         return Ok(text);
     }
     Err(Problem::invalid(

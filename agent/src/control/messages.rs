@@ -6,6 +6,7 @@ use snapvm_protocol::agent::{ToAgent, ToObject, WokeBy};
 
 use crate::agent::Agent;
 use crate::clock::Reading;
+use crate::services::log;
 use crate::{handover, sleep};
 
 /// Does what a message says; whether it was the word to sleep, so that the socket is to be closed.
@@ -21,7 +22,11 @@ pub(super) async fn take(agent: &Rc<Agent>, message: ToAgent, woke: WokeBy) -> b
             sleep::cancel(agent, None);
             // Before anything is started that is to have them.
             agent.variables.replace(variables.sound());
+            let names: Vec<String> = services.iter().map(|service| service.name.clone()).collect();
             agent.services.replace(agent, services);
+            if woke == WokeBy::Boot {
+                log::files::sweep(&names);
+            }
             agent.services.wake(woke);
             agent.terminals.reconcile(agent, terminals);
             let names = agent.tasks.reported();

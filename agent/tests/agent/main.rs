@@ -12,6 +12,7 @@
 mod clocks;
 mod exec;
 mod ingress;
+mod logs;
 mod screens;
 mod services;
 mod sleep;

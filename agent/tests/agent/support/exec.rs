@@ -47,7 +47,15 @@ pub struct Caller {
 
 impl Caller {
     pub async fn open(to: SocketAddr, accept: &str, command: &Value) -> Self {
-        let ticket = ticket(Purpose::Exec { epoch: 1 });
+        Self::send(to, PATH, &ticket(Purpose::Exec { epoch: 1 }), accept, command).await
+    }
+
+    /// Asks for something else that answers with events.
+    pub async fn ask(to: SocketAddr, path: &str, ticket: &str, request: &Value) -> Self {
+        Self::send(to, path, ticket, "text/event-stream", request).await
+    }
+
+    async fn send(to: SocketAddr, path: &str, ticket: &str, accept: &str, command: &Value) -> Self {
         soon("the head of an answer", async {
             let stream = TcpStream::connect(to).await.unwrap();
             let (mut sender, connection) =
@@ -55,9 +63,9 @@ impl Caller {
             let connection = tokio::spawn(async move {
                 let _ = connection.await;
             });
-            let request = Request::post(PATH)
+            let request = Request::post(path)
                 .header("host", "sprite.example")
-                .header("x-snap-ticket", &ticket)
+                .header("x-snap-ticket", ticket)
                 .header("x-snap-account", "somebody")
                 .header("accept", accept)
                 .body(Full::from(command.to_string()))
