@@ -168,6 +168,6 @@ impl Terminals {
             session.disconnect(code);
         }
         futures_util::future::join_all(sessions.iter().map(|session| session.disconnected())).await;
-        self.open.borrow_mut().retain(|_, session| session.end().is_none());
+        self.open.borrow_mut().retain(|_, session| session.end().is_none() || session.has_just_ended());
     }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use serde_json::json;
 use snapvm_protocol::agent::{TerminalEnd, close};
 use snapvm_protocol::terminal::{Frame, KEPT_MAX, KeptHead, Notice, PART_MAX};
 use snapvm_tests::agent::Agent;
@@ -111,15 +112,52 @@ async fn a_kept_screen_is_shown_while_no_agent_is_there() {
     hand_over(&mut socket, b"").await;
     hand_over(&mut socket, b"newest").await;
     let mut agent = agent;
-    let ended = serde_json::json!({"type": "terminal_ended", "session": id, "end": {"by": "exit", "code": 3}});
-    agent.say(ended).await;
-    drop(socket);
+    agent.say(json!({"type": "terminal_ended", "session": id, "end": {"by": "exit", "code": 3}})).await;
+    until_ended(&machine, &id).await;
+    // The machine's own agent has nothing of it: then the object says how it ended.
+    drop((socket, agent));
     late.until("the end", |tab| tab.end.is_some()).await;
     let mut after = Terminal::closed(&id);
     after.connect(world(), &machine, true).await;
     after.until("the end", |tab| tab.end.is_some()).await;
     assert_eq!(after.end.unwrap().0, TerminalEnd::Exit { code: 3 });
     assert_eq!(after.kept.map(|(_, bytes, notices)| (bytes, notices)), Some((b"newest".to_vec(), 0)));
+}
+
+/// Waits until how a shell ended is written.
+async fn until_ended(machine: &Machine, id: &str) {
+    let ended = || async { (!machine.listed(id).await["ended_at"].is_null()).then_some(()) };
+    snapvm_tests::until("the end is written", snapvm_tests::PATIENCE, ended).await;
+}
+
+/// It was forgotten when the agent's socket came again, as it does after a death of the Worker: nobody knew it any more
+/// once the agent was gone.
+#[tokio::test]
+async fn how_a_shell_ended_stays_known_when_its_agent_comes_back_and_goes() {
+    let (_, machine) = Machine::running(world()).await;
+    let id = machine.terminal().await;
+    let mut agent = Agent::take_over(world(), &machine).await;
+    let mut watching = Terminal::closed(&id);
+    watching.connect(world(), &machine, false).await;
+    let mut socket = agent.terminal(world(), &id).await;
+    hand_over(&mut socket, b"the last of it").await;
+    taken(&mut socket, &mut watching, "kept").await;
+    agent.say(json!({"type": "terminal_ended", "session": id, "end": {"by": "exit", "code": 3}})).await;
+    until_ended(&machine, &id).await;
+    // It may still have what was written last: until that is known, nobody is told that this was all (found by the soak).
+    drop(socket);
+    watching.until("it is gone", |tab| tab.notices.last() == Some(&Notice::Waking)).await;
+    let told = watching.notices.len();
+    let back = agent.terminal(world(), &id).await;
+    watching.until("it is back", |tab| tab.notices[told..].contains(&Notice::Connected)).await;
+    assert_eq!(watching.end, None);
+    drop((back, agent));
+    watching.until("the end", |tab| tab.end.is_some()).await;
+    let mut late = Terminal::closed(&id);
+    late.connect(world(), &machine, false).await;
+    late.until("the end", |tab| tab.end.is_some()).await;
+    assert_eq!(late.end.unwrap().0, TerminalEnd::Exit { code: 3 });
+    assert_eq!(late.kept.map(|(_, bytes, notices)| (bytes, notices)), Some((b"the last of it".to_vec(), 0)));
 }
 
 #[tokio::test]

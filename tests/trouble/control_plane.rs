@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use serde_json::json;
+use snapvm_protocol::agent::TerminalEnd;
+use snapvm_protocol::terminal::Notice;
 use snapvm_tests::machines::{Machine, builder};
 use snapvm_tests::sprites::processes;
 use snapvm_tests::terminal::Terminal;
-use snapvm_tests::{World, until};
+use snapvm_tests::{PATIENCE, World, until};
 use tokio::time::Instant;
 
 /// From the Worker's return to the same shell.
@@ -18,6 +20,11 @@ async fn a_killed_worker_costs_neither_the_shell_nor_a_key() {
     let (_, machine) = Machine::running(&world).await;
     let mut terminal = Terminal::start(&world, &machine).await;
     let (epoch, shell) = (terminal.epoch, terminal.run("echo $$").await);
+    let mut ended = Terminal::start(&world, &machine).await;
+    ended.type_text("printf 'the %s of it' last; exit 3\r").await;
+    ended.until("its end", |ended| ended.end.is_some()).await;
+    let listed = || async { (!machine.listed(&ended.id).await["ended_at"].is_null()).then_some(()) };
+    until("its end is known", PATIENCE, listed).await;
     // A program that keeps every line that it is given; their echo is output that goes on meanwhile.
     terminal.type_text("echo reads-$((1+1)); cat > typed\r").await;
     terminal.until_text("reads-2").await;
@@ -48,7 +55,21 @@ async fn a_killed_worker_costs_neither_the_shell_nor_a_key() {
     let wanted: String = (1..=lines).map(|number| format!("line {number}\r\n")).collect::<Vec<_>>().concat();
     assert_eq!(terminal.run("cat typed").await + "\r\n", wanted);
     assert_eq!(machine.record().await["state"], "running");
+
+    // How the other shell ended, and its last output, are known: by the agent, which came back for that, too …
+    ended.reconnect(&world, &machine, PATIENCE).await;
+    ended.until("its end again", |ended| ended.attached == 2 && ended.end.is_some()).await;
+    assert!(ended.output.windows(14).any(|window| window == b"the last of it"));
+    // … and without it.
     world.sprites().stop_failing().await;
+    terminal.type_text("kill -9 $PPID\r").await;
+    ended.until("the agent is gone", |ended| ended.notices.last() == Some(&Notice::Waking)).await;
+    let mut late = Terminal::closed(&ended.id);
+    late.connect(&world, &machine, false).await;
+    late.until("its end", |late| late.end.is_some()).await;
+    assert_eq!(late.end.unwrap().0, TerminalEnd::Exit { code: 3 });
+    let (_, screen, _) = late.kept.expect("its last screen");
+    assert!(String::from_utf8_lossy(&screen).contains("the last of it"));
 }
 
 /// Found by the soak: the object was told of no lost socket, believed in its agent, and woke nobody.

@@ -216,7 +216,8 @@ impl Session {
         };
         self.stream.borrow_mut().ended(end);
         self.ended.set(Some(Instant::now()));
-        self.tell();
+        // Whoever comes when this agent is gone sees the last of it.
+        self.keep();
         self.more_input.notify_one();
         self.delivered(LAST_OUTPUT).await;
         agent.link.send(ToObject::TerminalEnded { session: self.id, end });

@@ -211,6 +211,7 @@ impl Stream {
             let has_all = attached.cursor == self.published && attached.snapshot.is_none();
             has_all && attached.opening.is_none() && (self.end.is_none() || attached.told_end)
         }) && self.keeping.sending.is_none()
+            && !self.keeping.missed
     }
 
     /// There is a socket. Whether a screen is to be kept at once, because it could not be before.

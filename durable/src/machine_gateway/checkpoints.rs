@@ -9,6 +9,7 @@ use super::object::Gateway;
 use super::outside::{Failure, Outside, Record, Verdict};
 use super::reports::Report;
 use super::state::Event;
+use super::terminals::Terminal;
 use crate::terminal_session::command::Command as TerminalCommand;
 
 impl<O: Outside> Gateway<O> {
@@ -82,12 +83,13 @@ impl<O: Outside> Gateway<O> {
     /// The shells of before went with the files; a session that never had one gets it from the next agent.
     async fn end_shells(&self, record: &Record) -> Result<(), Failure> {
         let end = TerminalEnd::Restored;
-        for terminal in self.terminals().into_iter().filter(|terminal| terminal.started) {
+        let has_shell = |terminal: &Terminal| terminal.started && terminal.ended_ms.is_none();
+        for terminal in self.all_terminals().into_iter().filter(has_shell) {
             let reported = self.report(record.machine, Report::Ended(terminal.session, end)).await;
             reported.map_err(|error| Failure::Unavailable(error.to_string()))?;
-            self.end_terminal(terminal.session);
-            if let Err(failure) = self.0.outside.tell_terminal(terminal.session, &TerminalCommand::Ended { end }).await
-            {
+            self.end_terminal(terminal.session, Some(end));
+            let command = TerminalCommand::Ended { end, agent_tells: false };
+            if let Err(failure) = self.0.outside.tell_terminal(terminal.session, &command).await {
                 self.0.outside.log(&format!("terminal {}: {failure}", terminal.session));
             }
         }

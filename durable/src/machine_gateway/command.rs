@@ -2,6 +2,7 @@
 //! JSON in the body of a `fetch` to the object whose name is the machine's id.
 
 use serde::{Deserialize, Serialize};
+use snapvm_protocol::agent::TerminalEnd;
 use snapvm_protocol::ids::TerminalId;
 use snapvm_protocol::lifecycle::MachineState;
 use snapvm_protocol::services::ServiceAction;
@@ -147,6 +148,11 @@ pub enum Reply {
     Code {
         /// It was not.
         fresh: bool,
+    },
+    /// The terminal session's shell has ended.
+    Ended {
+        /// How.
+        end: TerminalEnd,
     },
     /// It cannot be done, and why.
     Refused {

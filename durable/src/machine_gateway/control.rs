@@ -163,12 +163,7 @@ impl<O: Outside> Gateway<O> {
                 let _ = self.0.outside.tell_terminal(session, &TerminalCommand::Notice { notice }).await;
                 return Ok(());
             }
-            ToObject::TerminalEnded { session, end } => {
-                self.report(machine, Report::Ended(session, end)).await?;
-                let _ = self.0.outside.tell_terminal(session, &TerminalCommand::Ended { end }).await;
-                self.end_terminal(session);
-                return Ok(());
-            }
+            ToObject::TerminalEnded { session, end } => return self.terminal_ended(machine, session, end).await,
             ToObject::Synced { sync } => Event::Synced { sync },
             ToObject::Unknown => return Ok(()),
         };
@@ -209,7 +204,7 @@ impl<O: Outside> Gateway<O> {
         for status in terminals {
             self.mark_started(status.session);
         }
-        let wanted = self.terminals();
+        let wanted = self.wanted_terminals();
         let pass =
             Pass { machine, generation: binding.generation, boot: binding.boot, agent_key: binding.key, pass: true };
         let Ok(pass) = self.0.outside.signer().pass(&pass) else { return Ok(()) };

@@ -144,7 +144,7 @@ impl<O: Outside> Gateway<O> {
                 self.reload(&Command::Services).await
             }
             Command::OpenTerminal { session, columns, rows, directory, wake, unanswered, by } => {
-                let wanted = Terminal { session, columns, rows, directory, started: false, ended_ms: None };
+                let wanted = Terminal { session, columns, rows, directory, started: false, ended_ms: None, end: None };
                 self.open_terminal(wanted, wake, unanswered, by).await
             }
             Command::CloseTerminal { session } => self.close_terminal(session).await,

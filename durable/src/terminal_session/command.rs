@@ -15,10 +15,12 @@ pub enum Command {
     },
     /// Access to the machine may have changed: every client is looked at again.
     LookAgain,
-    /// The shell is gone, and no agent will say so.
+    /// The shell has ended.
     Ended {
         /// How.
         end: TerminalEnd,
+        /// Whether an agent has its last output, and says so to clients itself, after that.
+        agent_tells: bool,
     },
     /// The session is over: forget it.
     Forget,

@@ -46,8 +46,6 @@ pub(super) struct Inner<O> {
     pub(super) alarm_set: Cell<bool>,
     /// When input that found no agent last asked for a wake, Unix ms.
     pub(super) called_ms: Cell<u64>,
-    /// Whether clients have been told how the shell ended.
-    pub(super) end_told: Cell<bool>,
     /// Whether people are about to be told who is there.
     pub(super) telling: Cell<bool>,
 }
@@ -76,7 +74,6 @@ impl<O: Outside> Session<O> {
             unacknowledged: Cell::new(None),
             alarm_set: Cell::new(false),
             called_ms: Cell::new(0),
-            end_told: Cell::new(false),
             telling: Cell::new(false),
         })))
     }
@@ -118,12 +115,9 @@ impl<O: Outside> Session<O> {
                 }
             }
             Command::LookAgain => self.look_at_all().await,
-            Command::Ended { end } => {
-                self.0.memory.put("ended", &Ended { end, at_ms: self.0.outside.now_ms() })?;
-                self.set_alarm(ENDED_MS).await;
-                // The agent has usually said so itself, after the last output.
-                let is_word_of_ours = matches!(end, TerminalEnd::Lost | TerminalEnd::Restored);
-                if !self.0.end_told.replace(true) && (self.agent().is_none() || is_word_of_ours) {
+            Command::Ended { end, agent_tells } => {
+                self.remember_end(end).await?;
+                if !agent_tells {
                     self.show_kept_to_all();
                     self.broadcast(&Frame::End(end));
                 }
@@ -131,6 +125,17 @@ impl<O: Outside> Session<O> {
             Command::Forget => self.forget().await?,
         }
         Ok(())
+    }
+
+    /// From now on the object is one to be forgotten.
+    async fn remember_end(&self, end: TerminalEnd) -> worker::Result<()> {
+        self.0.memory.put("ended", &Ended { end, at_ms: self.0.outside.now_ms() })?;
+        self.set_alarm(ENDED_MS).await;
+        Ok(())
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        self.0.memory.get::<Ended>("ended").is_ok_and(|ended| ended.is_some())
     }
 
     async fn forget(&self) -> worker::Result<()> {
@@ -182,10 +187,8 @@ impl<O: Outside> Session<O> {
             send(&pair.server, &Frame::Notice(Notice::Connected).encode());
         } else {
             self.show_kept(&pair.server);
-            match self.0.memory.get::<Ended>("ended")? {
-                Some(ended) => send(&pair.server, &Frame::End(ended.end).encode()),
-                None => self.call(id, wake),
-            }
+            // Also where the shell has ended: an agent that comes back has its last output.
+            self.call(id, wake);
         }
         let response = Response::from_websocket(pair.client)?;
         let headers = worker::Headers::new();
@@ -197,18 +200,18 @@ impl<O: Outside> Session<O> {
     fn call(&self, id: u32, wake: bool) {
         let this = self.clone();
         self.0.state.wait_until(async move {
-            let notice = this.open(wake, false, id).await;
+            let word = this.open(wake, false, id).await;
             // The agent may have dialled meanwhile, and said so itself.
             if this.agent().is_none() {
-                this.to_client(id, &Frame::Notice(notice).encode());
+                this.to_client(id, &word.encode());
             }
         });
     }
 
-    /// Asks the gateway for the session's shell on a client's account, and says in a client's words what the machine is
-    /// doing.
-    pub(super) async fn open(&self, wake: bool, unanswered: bool, client: u32) -> Notice {
-        let failed = |reason: &str| Notice::Failed { reason: reason.into() };
+    /// Asks the gateway for the session's shell on a client's account, and gives a frame for clients: what the machine is doing, or how the
+    /// shell ended, should nobody have been there to hear it.
+    pub(super) async fn open(&self, wake: bool, unanswered: bool, client: u32) -> Frame<'static> {
+        let failed = |reason: &str| Frame::Notice(Notice::Failed { reason: reason.into() });
         let (Ok(Some(machine)), Ok(Some(session))) = (self.0.memory.get("machine"), self.0.memory.get("session"))
         else {
             return failed("The session is not known here.");
@@ -218,8 +221,14 @@ impl<O: Outside> Session<O> {
         let by = By { actor: account, ..By::nobody(Cause::Terminal) };
         let command = GatewayCommand::OpenTerminal { session, columns: 80, rows: 24, directory, wake, unanswered, by };
         match self.0.outside.gateway(machine, &command).await {
-            Some(Reply::State { state, reason }) => crate::machine_gateway::notice(state, &reason, wake),
-            Some(Reply::Refused { detail, .. }) => Notice::Failed { reason: detail },
+            Some(Reply::State { state, reason }) => Frame::Notice(crate::machine_gateway::notice(state, &reason, wake)),
+            Some(Reply::Ended { end }) => {
+                if let Err(error) = self.remember_end(end).await {
+                    self.0.outside.log(&format!("terminal {session}: {error}"));
+                }
+                Frame::End(end)
+            }
+            Some(Reply::Refused { detail, .. }) => failed(&detail),
             _ => failed("The machine's gateway did not answer. Try again in a moment."),
         }
     }
@@ -235,8 +244,6 @@ impl<O: Outside> Session<O> {
             return Response::error(error.to_string(), 403);
         }
         self.remember(machine, session)?;
-        self.0.memory.remove("ended")?;
-        self.0.end_told.set(false);
         if let Some(old) = self.agent() {
             let _ = old.close(Some(close::REPLACED), Some("replaced"));
         }

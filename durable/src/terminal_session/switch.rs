@@ -13,8 +13,6 @@ use super::outside::Outside;
 const UNACKNOWLEDGED_MS: u64 = 2_000;
 /// Type byte of an acknowledgement of input.
 const INPUT_ACKNOWLEDGE: u8 = 0x13;
-/// Type byte of the frame that says how a shell ended.
-const END: u8 = 0x15;
 /// Type byte of input.
 const INPUT: u8 = 0x02;
 
@@ -43,10 +41,8 @@ impl<O: Outside> Session<O> {
         if id == AGENT {
             return self.keep(frame);
         }
-        match frame.first() {
-            Some(&INPUT_ACKNOWLEDGE) => self.0.unacknowledged.set(None),
-            Some(&END) => self.0.end_told.set(true),
-            _ => {}
+        if frame.first() == Some(&INPUT_ACKNOWLEDGE) {
+            self.0.unacknowledged.set(None);
         }
         self.to_client(id, frame);
         self.look_if_due(id);
@@ -90,9 +86,9 @@ impl<O: Outside> Session<O> {
                 return;
             }
             self.0.called_ms.set(now);
-            let notice = self.open(true, true, id).await;
+            let word = self.open(true, true, id).await;
             if self.agent().is_none() {
-                self.to_client(id, &Frame::Notice(notice).encode());
+                self.to_client(id, &word.encode());
             }
             return;
         }
@@ -116,10 +112,12 @@ impl<O: Outside> Session<O> {
         }
         self.0.alarm_set.set(false);
         let Some((_, client)) = self.0.unacknowledged.take() else { return };
-        let notice = self.open(true, true, client).await;
-        // An agent that is there may just not get its shell to read; it says nothing new then.
-        if notice != Notice::Waking || self.agent().is_none() {
-            self.broadcast(&Frame::Notice(notice));
+        let word = self.open(true, true, client).await;
+        // An agent that is there may just not get its shell to read, which is nothing new; an end it tells itself, after
+        // the last output.
+        let is_agents = matches!(word, Frame::Notice(Notice::Waking) | Frame::End(_));
+        if !is_agents || self.agent().is_none() {
+            self.broadcast(&word);
         }
     }
 
@@ -146,7 +144,14 @@ impl<O: Outside> Session<O> {
         // What was typed and not taken stays so: the alarm wakes the machine for it.
         let notice = if code == close::SLEEPING { Notice::Sleeping } else { Notice::Waking };
         // It is asleep only when the runtime has paused it; the gateway says so then.
-        self.broadcast(&Frame::Notice(notice));
+        self.broadcast(&Frame::Notice(notice.clone()));
+        if self.has_ended() && notice == Notice::Waking {
+            // It may be gone for good, and with it who would have told how. One that sleeps still has the last output.
+            let word = self.open(false, false, AGENT).await;
+            if self.agent().is_none() {
+                self.broadcast(&word);
+            }
+        }
         Ok(())
     }
 }
