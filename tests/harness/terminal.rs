@@ -179,6 +179,11 @@ impl Terminal {
         self.unacknowledged.is_empty()
     }
 
+    /// Sends what keeps the socket, as a browser does now and then.
+    pub async fn ping(&mut self) {
+        sockets::send(self.socket.as_mut().expect("an open socket"), Message::text("ping")).await;
+    }
+
     /// Sends any bytes as a frame.
     pub async fn send_raw(&mut self, bytes: Vec<u8>) {
         let socket = self.socket.as_mut().expect("an open socket");

@@ -150,7 +150,7 @@ async fn a_websocket_passes_for_its_own_page_only() {
 }
 
 /// The resident memory of the Worker's process, in bytes.
-async fn resident() -> u64 {
+pub(crate) async fn resident() -> u64 {
     let pid = world().stack.worker().unwrap().id().await.unwrap();
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();

@@ -1,7 +1,6 @@
 //! An idle terminal keeps no object in memory: objects go after ten quiet seconds and come back with the next frame,
 //! and nobody at either end of their sockets notices.
 
-use std::path::Path;
 use std::time::Duration;
 
 use snapvm_tests::machines::Machine;
@@ -13,27 +12,34 @@ use crate::world;
 /// Longer than the runtime keeps a quiet object.
 const QUIET: Duration = Duration::from_secs(12);
 
-/// How often an object of this class has been constructed: its count in the files of the one that knows `id`. Read
-/// while the runtime writes them, so raw: of all the copies that pages and log hold, the newest has the highest number.
-pub(crate) fn constructions(class: &str, id: &str) -> u64 {
-    let mut highest = 0;
+/// The database of an object of this class and its write-ahead log: those of the one that knows `id`. They are read while
+/// the runtime writes them.
+pub(crate) fn files(class: &str, id: &str) -> (Vec<u8>, Vec<u8>) {
     for entry in std::fs::read_dir(world().stack.dir.join("objects").join(class)).unwrap().flatten() {
         let path = entry.path();
         if path.extension().is_none_or(|extension| extension != "sqlite") {
             continue;
         }
-        let files = ["sqlite", "sqlite-wal"].map(|extension| std::fs::read(path.with_extension(extension)));
-        let bytes: Vec<u8> = files.into_iter().flatten().flatten().collect();
+        let [database, log] =
+            ["sqlite", "sqlite-wal"].map(|extension| std::fs::read(path.with_extension(extension)).unwrap_or_default());
         // Its own name is the first thing that either class writes down.
-        if contains(&bytes, format!("\"{id}\"").as_bytes()) {
-            highest = highest.max(highest_count(&bytes, &path));
+        let name = format!("\"{id}\"");
+        if contains(&database, name.as_bytes()) || contains(&log, name.as_bytes()) {
+            return (database, log);
         }
     }
-    highest
+    panic!("no {class} knows {id}");
+}
+
+/// How often an object of this class has been constructed: its count in its files; of all the copies that pages and log
+/// hold, the newest has the highest number.
+pub(crate) fn constructions(class: &str, id: &str) -> u64 {
+    let (database, log) = files(class, id);
+    highest_count(&[database, log].concat())
 }
 
 /// A row is `[type of the key][type of the value]key value`; the type of a text of n bytes is 13 + 2n.
-fn highest_count(bytes: &[u8], path: &Path) -> u64 {
+fn highest_count(bytes: &[u8]) -> u64 {
     const KEY: &[u8] = b"constructions";
     let found = bytes.windows(KEY.len()).enumerate().filter(|(_, window)| *window == KEY);
     let counts = found.filter_map(|(at, _)| {
@@ -42,7 +48,7 @@ fn highest_count(bytes: &[u8], path: &Path) -> u64 {
         let value = bytes.get(at + KEY.len()..at + KEY.len() + length)?;
         std::str::from_utf8(value).ok()?.parse().ok()
     });
-    counts.max().unwrap_or_else(|| panic!("no count in {}", path.display()))
+    counts.max().expect("a count")
 }
 
 fn contains(bytes: &[u8], text: &[u8]) -> bool {

@@ -41,7 +41,7 @@ pub struct Attached {
     pub opening: Option<Opening>,
     /// The snapshot that is being sent, and how much of it was.
     pub snapshot: Option<(Rc<Snapshot>, usize)>,
-    /// Bytes of snapshots, and of what came before them, that it has not said to have parsed.
+    /// Bytes of snapshots, and of what came before them or before a gap, that it has not said to have parsed.
     pub unparsed: u64,
     /// Offsets to be reported gone.
     pub gone: Option<(u64, u64)>,
@@ -121,11 +121,12 @@ impl Attached {
         }
     }
 
-    /// Offsets before `start` are gone: goes on from there.
+    /// Offsets before `start` are gone: goes on from there. What it was sent and has not parsed goes on to count until
+    /// it says that it parsed something behind the gap.
     pub fn skip_to(&mut self, start: u64) {
         let from = self.gone.map_or(self.cursor, |(from, _)| from);
         self.gone = Some((from, start));
-        self.cursor = start;
-        self.acknowledged = self.acknowledged.max(start);
+        self.unparsed = self.unparsed.saturating_add(self.cursor.saturating_sub(self.acknowledged));
+        (self.cursor, self.acknowledged) = (start, start);
     }
 }

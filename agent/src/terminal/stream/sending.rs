@@ -55,8 +55,8 @@ impl Stream {
             return put(Frame::Size(self.size.0, self.size.1, is_owner));
         }
         if attached.cursor < self.ring.start() && attached.snapshot.is_none() {
-            if attached.follow == Follow::Screen && attached.window() == 0 {
-                // It gets a snapshot when it takes anything again.
+            if attached.window() == 0 {
+                // It is told, or gets a snapshot, when it takes anything again.
                 return false;
             }
             attached.skip_to(self.ring.clean_start());

@@ -1,7 +1,8 @@
-//! Cases and a model of the stream: what clients put together from their frames is what the shell wrote.
+//! Cases of the stream; its model is beside them.
+
+mod model;
 
 use super::*;
-use proptest::prelude::*;
 use snapvm_protocol::terminal::{Follow, OUTPUT_MAX, Ready, WINDOW_BYTES, split_client};
 
 fn stream() -> Stream {
@@ -173,89 +174,42 @@ fn input_that_was_refused_is_asked_for_when_there_is_room() {
     assert!(matches!(stream.receive(1, Frame::Input(2, b"x")), Applied::Input { number: 2, .. }));
 }
 
-#[derive(Debug, Clone)]
-enum Step {
-    Write(usize),
-    Attach(u32, bool),
-    Leave(u32),
-    Disconnect,
-    Read(usize),
-    Acknowledge(u32),
-}
-
-fn step() -> impl Strategy<Value = Step> {
-    prop_oneof![
-        4 => (1_usize..400_000).prop_map(Step::Write),
-        2 => (1_u32..4, any::<bool>()).prop_map(|(id, write)| Step::Attach(id, write)),
-        1 => (1_u32..4).prop_map(Step::Leave),
-        1 => Just(Step::Disconnect),
-        4 => (1_usize..60).prop_map(Step::Read),
-        3 => (1_u32..4).prop_map(Step::Acknowledge),
-    ]
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
-    /// Clients keep what they got over any number of sockets, and come back with their offset.
-    #[test]
-    fn clients_put_together_what_the_shell_wrote(steps in proptest::collection::vec(step(), 1..60)) {
-        let byte = |offset: u64| (offset.wrapping_mul(0x9E37_79B9) >> 13).to_le_bytes()[0];
-        let mut stream = stream();
-        let mut next = BTreeMap::<u32, u64>::new();
-        for step in steps {
-            match step {
-                Step::Write(length) => {
-                    let from = stream.ring.end();
-                    let bytes: Vec<u8> = (from..from + length as u64).map(byte).collect();
-                    write(&mut stream, &bytes);
-                }
-                Step::Attach(id, write) => {
-                    let mode = if write { ClientMode::Write } else { ClientMode::Read };
-                    stream.receive(id, Frame::Joined(mode));
-                    let offset = next.get(&id).copied();
-                    stream.receive(id, attach(offset.map(|_| 77), offset));
-                }
-                Step::Leave(id) => { stream.receive(id, Frame::Left); }
-                Step::Disconnect => stream.disconnected(),
-                Step::Acknowledge(id) => {
-                    let offset = next.get(&id).copied().unwrap_or(0);
-                    stream.receive(id, Frame::Acknowledge(offset));
-                }
-                Step::Read(most) => for _ in 0..most {
-                    let mut out = vec![];
-                    if !stream.next(&mut out) { break; }
-                    let (id, frame) = split_client(&out).unwrap();
-                    match Frame::decode(frame).unwrap() {
-                        Frame::Ready(ready) => {
-                            if !ready.reset { prop_assert_eq!(next.get(&id), Some(&ready.offset)); }
-                            if ready.reset { next.insert(id, ready.offset); }
-                        }
-                        Frame::Truncated(from, to) => {
-                            prop_assert!(from < to);
-                            next.insert(id, to);
-                        }
-                        Frame::Output(offset, bytes) => {
-                            prop_assert_eq!(next.get(&id), Some(&offset));
-                            prop_assert!(bytes.len() <= OUTPUT_MAX);
-                            prop_assert!(bytes.iter().zip(offset..).all(|(got, at)| *got == byte(at)));
-                            next.insert(id, offset + bytes.len() as u64);
-                        }
-                        other => prop_assert!(matches!(other, Frame::Size(..)), "{:?}", other),
-                    }
-                    let attached = stream.attached(id).unwrap();
-                    prop_assert!(attached.cursor - attached.acknowledged <= WINDOW_BYTES);
-                },
-            }
-        }
-    }
-}
-
 /// A writer that follows as a screen, with everything it gets until it has to acknowledge.
 fn screen_client(stream: &mut Stream, id: u32) {
     stream.receive(id, Frame::Joined(ClientMode::Write));
     let key = format!("k{id}");
     let attach = Attach { columns: 80, rows: 24, key, epoch: None, offset: None, follow: Follow::Screen };
     stream.receive(id, Frame::Attach(attach));
+}
+
+/// It was sent another window each time that it fell out of the ring, and all of them lay in the object's memory.
+#[test]
+fn a_stalled_client_of_bytes_gets_nothing_until_it_parsed_some() {
+    let mut stream = stream();
+    stream.receive(1, Frame::Joined(ClientMode::Read));
+    stream.receive(1, attach(None, None));
+    write(&mut stream, &vec![b'x'; 600_000]);
+    let sent = |messages: &[(u32, Vec<u8>)]| {
+        let frames = frames(messages, 1).into_iter();
+        let lengths = frames.map(|frame| if let Frame::Output(_, bytes) = frame { bytes.len() as u64 } else { 0 });
+        lengths.sum::<u64>()
+    };
+    assert_eq!(sent(&drain(&mut stream)), WINDOW_BYTES);
+    for _ in 0..8 {
+        write(&mut stream, &vec![b'x'; RING_BYTES]);
+        assert_eq!(drain(&mut stream), []);
+    }
+    // It goes on behind the gap, with as much as it has parsed before it …
+    stream.receive(1, Frame::Acknowledge(100_000));
+    let messages = drain(&mut stream);
+    let end = stream.ring.end();
+    assert_eq!(frames(&messages, 1).first(), Some(&Frame::Truncated(WINDOW_BYTES, end - RING_BYTES as u64)));
+    assert_eq!(sent(&messages), 100_000);
+    stream.receive(1, Frame::Acknowledge(WINDOW_BYTES));
+    assert_eq!(drain(&mut stream), []);
+    // … and with all of the window once it has parsed something behind it.
+    stream.receive(1, Frame::Acknowledge(end - RING_BYTES as u64 + 100_000));
+    assert_eq!(sent(&drain(&mut stream)), WINDOW_BYTES);
 }
 
 #[test]
