@@ -6,12 +6,14 @@
 //! ```
 //!
 //! Each session has a shell that becomes a program of seeded bytes ([`guest`]), one or two windows that type, and some
-//! that watch ([`client`]). Meanwhile the Worker is killed, objects are evicted, agents die. When the program has
-//! ended, everybody must have every byte and must have been told how it ended, and the program must have read each
-//! input once and in order ([`check`]). What went wrong is counted, told with its session, and never retried.
+//! that watch ([`client`]). Meanwhile the Worker is killed, objects are evicted, agents die or are upgraded, machines
+//! sleep ([`faults`]). When the program has ended, everybody must have every byte and must have been told how it ended,
+//! and the program must have read each input once and in order; a session whose agent was killed ends as lost, and what
+//! there was until then must be right ([`check`]). What went wrong is counted, told with its session, and never retried.
 
 pub(crate) mod check;
 pub(crate) mod client;
+mod faults;
 pub(crate) mod guest;
 mod model;
 mod session;
@@ -25,7 +27,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::chance::Chance;
 use crate::progress;
-use crate::stack::Stack;
+use crate::stack::{Releases, Stack};
 use guest::Machines;
 pub use model::model;
 pub use tally::Tally;
@@ -56,6 +58,10 @@ pub struct Options {
     pub worker_deaths_max: u64,
     /// Between two deaths of an agent, on average.
     pub agent_dies: Option<Duration>,
+    /// Between two ordered sleeps, on average. They keep the memory: every session goes on.
+    pub sleeps: Option<Duration>,
+    /// Of so many deaths of the Worker, one is a release with another agent: those that run are upgraded in place.
+    pub releases: Option<u64>,
     /// Whether some sessions stand still until their object is evicted.
     pub rests: bool,
 }
@@ -75,6 +81,8 @@ impl Options {
             worker_dies: Some(Duration::from_secs(25)),
             worker_deaths_max: u64::MAX,
             agent_dies: Some(Duration::from_secs(70)),
+            sleeps: Some(Duration::from_secs(30)),
+            releases: Some(3),
             rests: true,
         }
     }
@@ -85,8 +93,12 @@ impl Options {
 /// # Errors
 /// When the stack does not start, or nobody can be signed up; what goes wrong with terminals is in the tally.
 pub async fn terminal(options: &Options) -> Result<Arc<Tally>> {
-    let stack = Stack::builder().spritehost(true).warm_after(Duration::from_secs(30)).start().await?;
-    let outcome = on(&stack, options).await;
+    let releases = Releases::new()?;
+    // An ordered sleep is to be one soon: the runtime pauses what nothing keeps awake, and is looked at.
+    let builder = Stack::builder().spritehost(true).assets(releases.assets());
+    let builder = builder.warm_after(Duration::from_secs(1)).variable("SLEEP_LOOK_SECONDS", "1,1,1,2");
+    let stack = builder.start().await?;
+    let outcome = on(&stack, &releases, options).await;
     if outcome.as_ref().map_or(true, |tally| tally.violated()) {
         progress::say(&format!(
             "the Worker's log ends with:\n{}",
@@ -97,11 +109,7 @@ pub async fn terminal(options: &Options) -> Result<Arc<Tally>> {
     outcome
 }
 
-/// Runs sessions on this stack.
-///
-/// # Errors
-/// As [`terminal`].
-pub async fn on(stack: &Stack, options: &Options) -> Result<Arc<Tally>> {
+async fn on(stack: &Stack, releases: &Releases, options: &Options) -> Result<Arc<Tally>> {
     let tally = Arc::new(Tally::new(options.seed));
     let mut chance = Chance::new(options.seed);
     let making = timeout(MAKING, Machines::make(stack, options.sessions.div_ceil(8).min(3))).await;
@@ -128,43 +136,12 @@ pub async fn on(stack: &Stack, options: &Options) -> Result<Arc<Tally>> {
     tokio::select! {
         () = everybody => {}
         () = reconcile => {}
-        error = kill_the_worker(stack, &tally, options, chance.branch()) => return Err(error),
-        () = kill_agents(&machines, &tally, options, chance.branch()) => {}
+        error = faults::kill_the_worker(stack, releases, &tally, options, chance.branch()) => return Err(error),
+        () = faults::kill_agents(&machines, &tally, options, chance.branch()) => {}
+        () = faults::order_sleeps(&machines, &tally, options, chance.branch()) => {}
+    }
+    if options.releases.is_some() {
+        faults::count_upgrades(&machines, &tally).await?;
     }
     Ok(tally)
-}
-
-/// Half to one and a half times as long.
-fn around(time: Duration, chance: &mut Chance) -> Duration {
-    let millis = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-    Duration::from_millis(chance.between(millis / 2, millis.saturating_mul(3) / 2))
-}
-
-/// Kills it and starts it again; returns what keeps it from starting.
-async fn kill_the_worker(stack: &Stack, tally: &Tally, options: &Options, mut chance: Chance) -> anyhow::Error {
-    let Some(every) = options.worker_dies else { return std::future::pending().await };
-    for _ in 0..options.worker_deaths_max {
-        tokio::time::sleep(around(every, &mut chance)).await;
-        let restarted = async {
-            let worker = stack.worker()?;
-            worker.kill().await;
-            tokio::time::sleep(Duration::from_millis(chance.below(1500))).await;
-            worker.start().await
-        };
-        if let Err(error) = restarted.await {
-            return error;
-        }
-        tally.add(|counts| &counts.worker_deaths);
-    }
-    std::future::pending().await
-}
-
-async fn kill_agents(machines: &Machines, tally: &Tally, options: &Options, mut chance: Chance) {
-    let Some(every) = options.agent_dies else { return std::future::pending().await };
-    loop {
-        tokio::time::sleep(around(every, &mut chance)).await;
-        if machines.kill_an_agent(&mut chance) {
-            tally.add(|counts| &counts.agent_deaths);
-        }
-    }
 }

@@ -14,6 +14,7 @@ mod config;
 mod folder;
 mod pgbouncer;
 mod postgres;
+mod releases;
 mod secrets;
 mod spritehost;
 mod worker;
@@ -26,6 +27,7 @@ use anyhow::{Result, bail};
 
 pub use builder::StackBuilder;
 pub use component::Component;
+pub use releases::Releases;
 pub use secrets::Secrets;
 pub use spritehost::Spritehost;
 pub(crate) use wrangler::Wrangler;

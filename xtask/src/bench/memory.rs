@@ -2,14 +2,14 @@
 
 use anyhow::{Context, Result};
 
-/// Processes whose program is called `agent`.
+/// Processes whose program is an agent: the one that boots start, or one that was upgraded in place.
 pub(crate) fn agents() -> Result<Vec<u32>> {
     let mut pids = Vec::new();
     for entry in std::fs::read_dir("/proc")? {
         let Some(pid) = entry?.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
         // A process may end while we look.
         let line = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
-        if line.trim() == "agent" {
+        if matches!(line.trim(), "agent" | "agent.next") {
             pids.push(pid);
         }
     }

@@ -1,12 +1,18 @@
 //! What the clients have, held against the notes of the program in the machine (pure).
 
+use snapvm_protocol::agent::TerminalEnd;
 use snapvm_protocol::terminal::{Follow, RING_BYTES};
 
 use super::client::{Client, Piece};
-use super::guest::Notes;
+use super::guest::{CODE, Notes};
 
 /// What queries are muted with, for who follows a screen.
 const MUTED: [u8; 2] = [0x18, 0];
+
+/// How the program ends by itself. Who is told so has everything.
+pub(crate) const WHOLE: TerminalEnd = TerminalEnd::Exit { code: CODE };
+/// Most bytes that a terminal holds for a program that has not read them.
+const TERMINAL_HOLDS: usize = 80 * 1024;
 
 /// What came of it.
 #[derive(Debug, Default)]
@@ -19,9 +25,9 @@ pub(crate) struct Findings {
     pub(crate) violations: Vec<String>,
 }
 
-/// Compares. The program's output begins at offset `begins`; with `whole`, it has ended by itself, and everybody must
-/// have everything.
-pub(crate) fn compare(notes: &Notes, begins: u64, clients: &[Client], whole: bool) -> Findings {
+/// Compares. The program's output begins at offset `begins`. Who was told that it has ended by itself must have
+/// everything, unless its agent `died` with the rest; what others have must be right as far as it goes.
+pub(crate) fn compare(notes: &Notes, begins: u64, clients: &[Client], died: bool) -> Findings {
     let mut findings = Findings { written: notes.output.len() as u64, ..Findings::default() };
     let ends = begins + findings.written;
     for client in clients {
@@ -38,7 +44,9 @@ pub(crate) fn compare(notes: &Notes, begins: u64, clients: &[Client], whole: boo
             findings.violations.push(format!("{who}: gaps before {from:?} in a stream of {ends}"));
         }
         let at = client.follower.offset();
-        if whole && at != ends {
+        // While the machine sleeps, the end is told with the last screen.
+        let has_all = at == ends || client.kept == Some(ends);
+        if client.end() == Some(WHOLE) && !has_all && !died {
             findings.violations.push(format!("{who}: it has the stream up to {at} of {ends}"));
         }
     }
@@ -46,12 +54,19 @@ pub(crate) fn compare(notes: &Notes, begins: u64, clients: &[Client], whole: boo
     match read_inputs(&notes.input, &typed) {
         Ok(counts) => {
             findings.inputs = counts.iter().sum::<usize>() as u64;
+            let has_ended = clients.iter().any(|client| client.end() == Some(WHOLE));
             for (client, count) in clients.iter().zip(&counts) {
-                if whole && *count != expected(client) {
-                    let who = client.plan.number;
-                    findings
-                        .violations
-                        .push(format!("{count} of {} inputs of client {who} were read", expected(client)));
+                let who = client.plan.number;
+                if has_ended && *count != expected(client) {
+                    let all = expected(client);
+                    findings.violations.push(format!("{count} of {all} inputs of client {who} were read"));
+                }
+                // What was acknowledged had been written to the terminal, and the program reads all the time.
+                let applied = usize::try_from(client.follower.applied()).unwrap_or(usize::MAX).min(client.typed.len());
+                let unread = client.typed.get(count + skipped(who)..applied).unwrap_or_default();
+                let bytes: usize = unread.iter().map(Vec::len).sum();
+                if bytes > TERMINAL_HOLDS {
+                    findings.violations.push(format!("{bytes} bytes of client {who} were acknowledged and not read"));
                 }
             }
         }

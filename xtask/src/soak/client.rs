@@ -1,6 +1,7 @@
 //! One window on a session, on a bad line: it is cut off, closed and opened again, it stalls, it types.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
@@ -45,6 +46,8 @@ pub(crate) struct Plan {
     pub(crate) path: String,
     /// When the session has to be over.
     pub(crate) deadline: Instant,
+    /// Whether the machine is to be left asleep.
+    pub(crate) hushed: Arc<AtomicBool>,
 }
 
 /// Bytes without a gap.
@@ -75,6 +78,10 @@ pub(crate) struct Client {
     stalled_until: Option<Instant>,
     /// What it was told last of the machine, or why it was not let in: for who asks why it waits.
     told: String,
+    /// The shells that it has followed.
+    pub(crate) epochs: Vec<u64>,
+    /// The offset of the kept screen that it was shown over its present socket.
+    pub(crate) kept: Option<u64>,
 }
 
 /// What to do next.
@@ -107,6 +114,8 @@ impl Client {
             socket: None,
             stalled_until: None,
             told: "nothing".into(),
+            epochs: vec![],
+            kept: None,
         }
     }
 
@@ -114,7 +123,7 @@ impl Client {
     pub(crate) async fn begin(&mut self, line: &str, wanted: &[u8]) -> Result<u64> {
         let wait = self.plan.deadline;
         let beginning = async {
-            while self.open().await.is_err() {
+            while self.open(true).await.is_err() {
                 tokio::time::sleep(Duration::from_millis(200)).await;
             }
             let mut typed = false;
@@ -139,7 +148,7 @@ impl Client {
                     }
                     // The Worker may die before the program runs.
                     None => {
-                        if self.open().await.is_err() {
+                        if self.open(true).await.is_err() {
                             tokio::time::sleep(Duration::from_millis(100)).await;
                         }
                     }
@@ -235,7 +244,9 @@ impl Client {
     /// Does something; says how long it does nothing then.
     async fn act(&mut self) -> Option<Duration> {
         if self.socket.is_none() {
-            return match self.open().await {
+            // Who watches wakes nobody.
+            let wake = self.plan.types && self.chance.one_in(2);
+            return match self.open(wake).await {
                 Ok(()) => None,
                 Err(_) => Some(Duration::from_millis(100)),
             };
@@ -311,10 +322,12 @@ impl Client {
         }
     }
 
-    async fn open(&mut self) -> Result<()> {
-        let opened = timeout(OPENING, open(&self.visitor, &self.plan.path)).await;
+    async fn open(&mut self, wake: bool) -> Result<()> {
+        let wakes = wake && !self.plan.hushed.load(Ordering::SeqCst);
+        let path = format!("{}{}", self.plan.path, if wakes { "?wake=true" } else { "" });
+        let opened = timeout(OPENING, open(&self.visitor, &path)).await;
         match opened.context("no answer").and_then(|opened| opened) {
-            Ok(socket) => self.socket = Some(socket),
+            Ok(socket) => (self.socket, self.kept) = (Some(socket), None),
             Err(error) => {
                 self.told = format!("no socket: {error:#}");
                 return Err(error);
@@ -365,7 +378,15 @@ impl Client {
         };
         let frame = Frame::decode(&bytes)?;
         let mut replies = vec![];
-        match self.follower.hear(frame, &mut replies)? {
+        if let Frame::Kept(head) = &frame {
+            self.kept = Some(head.offset);
+        }
+        let heard = self.follower.hear(frame, &mut replies)?;
+        let epoch = self.follower.epoch();
+        if epoch != self.epochs.last().copied() {
+            self.epochs.extend(epoch);
+        }
+        match heard {
             Heard::Ready { offset, reset: true, .. } if self.follower.offset() == offset => {
                 self.pieces.push(Piece { from: offset, bytes: vec![] });
             }

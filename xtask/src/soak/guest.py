@@ -35,9 +35,9 @@ def piece(chance):
 quits, resting = threading.Semaphore(0), threading.Event()
 
 
-def read():
+def read(log):
     tail = b""
-    with open(f"{folder}/{name}.in", "wb", buffering=0) as log:
+    with log:
         while data := os.read(0, 65536):
             log.write(data)
             text = tail + data
@@ -56,7 +56,7 @@ def write(log, data):
 
 
 tty.setraw(0, termios.TCSANOW)
-threading.Thread(target=read, daemon=True).start()
+threading.Thread(target=read, args=[open(f"{folder}/{name}.in", "wb", buffering=0)], daemon=True).start()
 chance, written = random.Random(seed), 0
 with open(f"{folder}/{name}.out", "wb", buffering=0) as log:
     write(log, f"<<{name}>>".encode())

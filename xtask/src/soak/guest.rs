@@ -1,6 +1,8 @@
 //! The machines of a soak, who uses them, and the program that runs in their terminals (`guest.py`).
 
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
@@ -63,7 +65,8 @@ impl Visitor {
         asked.map_err(|_| last.context(format!("{method} {path} never succeeds")))
     }
 
-    async fn ask(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Value> {
+    /// Calls the API once.
+    pub(crate) async fn ask(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Value> {
         let mut connection = Connection::open(self.port, &format!("localhost:{}", self.port)).await?;
         let headers = [("origin", self.origin.as_str()), ("cookie", self.cookie.as_str())];
         let answer = timeout(CALL, connection.ask(method, path, &headers, body)).await??;
@@ -84,7 +87,9 @@ pub(crate) struct Machine {
     /// What of its sprite is in the mount table of each of its processes.
     mark: String,
     /// How often its agent was killed.
-    pub(crate) deaths: std::sync::atomic::AtomicU64,
+    pub(crate) deaths: AtomicU64,
+    /// Whether it is to be left asleep: nobody wakes it.
+    pub(crate) hushed: Arc<AtomicBool>,
 }
 
 /// What the program wrote and what it read, by its own notes.
@@ -111,20 +116,19 @@ impl Machine {
     pub(crate) fn notes(&self, name: &str) -> Result<Notes> {
         let take = |kind: &str| {
             let path = self.files.join(format!("{name}.{kind}"));
-            let bytes = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
-            Ok::<_, anyhow::Error>(bytes)
+            std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))
         };
         Ok(Notes { output: take("out")?, input: take("in")? })
     }
 
     /// Kills its agent, and every shell with it.
-    fn kill_agent(&self) -> bool {
+    pub(crate) fn kill_agent(&self) -> bool {
         let agent = crate::bench::memory::agents().unwrap_or_default().into_iter().find(|pid| {
             let mounts = std::fs::read_to_string(format!("/proc/{pid}/mountinfo")).unwrap_or_default();
             mounts.contains(&self.mark)
         });
         let Some(agent) = agent else { return false };
-        self.deaths.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        self.deaths.fetch_add(1, Ordering::SeqCst);
         kill(Pid::from_raw(agent.cast_signed()), Signal::SIGKILL).is_ok()
     }
 }
@@ -166,6 +170,7 @@ impl Machines {
                 files: host.dir.join("sprites").join(&sprite).join("upper").join(FOLDER.trim_start_matches('/')),
                 mark: format!("/{sprite}/"),
                 deaths: 0.into(),
+                hushed: Arc::default(),
             });
         }
         Ok(Self { all, member: Visitor::of(&person), viewer: Visitor::of(&viewer) })
@@ -177,9 +182,9 @@ impl Machines {
         self.all.get(which).context("there is no machine")
     }
 
-    /// Kills the agent of one of them.
-    pub(crate) fn kill_an_agent(&self, chance: &mut Chance) -> bool {
-        self.pick(chance).is_ok_and(Machine::kill_agent)
+    /// All of them.
+    pub(crate) fn all(&self) -> &[Machine] {
+        &self.all
     }
 }
 

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use super::Options;
 use super::check::{self, Findings};
 use super::client::{Client, Plan};
-use super::guest::{CODE, Machine, Machines};
+use super::guest::{Machine, Machines};
 use super::tally::Tally;
 use crate::chance::Chance;
 
@@ -46,7 +46,7 @@ async fn try_to_live(
     let made =
         machines.member.insist("POST", &format!("{}/terminals", machine.path), Some(&json!({})), deadline).await?;
     let id = made.get("id").and_then(Value::as_str).context("a terminal without id")?;
-    let path = format!("{}/terminals/{id}/stream?wake=true", machine.path);
+    let path = format!("{}/terminals/{id}/stream", machine.path);
 
     let writers = if chance.one_in(3) { 2 } else { 1 };
     let watchers = usize::try_from(chance.below(3))?;
@@ -63,6 +63,7 @@ async fn try_to_live(
             rests: number == 0 && options.rests && chance.one_in(6),
             path: path.clone(),
             deadline,
+            hushed: Arc::clone(&machine.hushed),
         };
         let visitor = if types { &machines.member } else { &machines.viewer };
         clients.push(Client::new(plan, visitor.clone(), chance.branch(), Arc::clone(tally), Arc::clone(&rest)));
@@ -100,20 +101,22 @@ async fn try_to_live(
         }
     }
     let died = machine.deaths.load(Ordering::SeqCst) > deaths;
-    let ends: Vec<Option<TerminalEnd>> = finished.iter().map(Client::end).collect();
-    let whole = ends.iter().all(|end| *end == Some(TerminalEnd::Exit { code: CODE }));
-    if !whole && !died && violations.is_empty() {
-        violations.push(format!("the shell ended otherwise: {ends:?}"));
+    for client in finished.iter().filter(|client| client.end().is_some()) {
+        let end = client.end();
+        if !(end == Some(check::WHOLE) || died && end == Some(TerminalEnd::Lost)) {
+            violations.push(format!("client {}: the shell ended otherwise: {end:?}", client.plan.number));
+        }
+        if client.epochs.len() > 1 {
+            violations.push(format!("client {}: it was shown several shells: {:?}", client.plan.number, client.epochs));
+        }
     }
-    if !whole && died {
+    if finished.iter().any(|client| client.end() == Some(TerminalEnd::Lost)) {
         tally.add(|counts| &counts.lost);
+        tally
+            .add_many(|counts| &counts.unapplied, finished.iter().map(|client| client.follower.waiting() as u64).sum());
     }
-    let notes = match machine.notes(name) {
-        Ok(notes) => notes,
-        Err(_) if died => return Ok(Findings { violations, ..Findings::default() }),
-        Err(error) => return Err(error),
-    };
-    if !whole && !died {
+    let notes = machine.notes(name)?;
+    if !violations.is_empty() {
         let typed =
             String::from_utf8_lossy(notes.input.get(notes.input.len().saturating_sub(40)..).unwrap_or_default());
         violations.push(format!(
@@ -121,7 +124,7 @@ async fn try_to_live(
             notes.output.len()
         ));
     }
-    let mut findings = check::compare(&notes, begins, &finished, whole);
+    let mut findings = check::compare(&notes, begins, &finished, died);
     violations.append(&mut findings.violations);
     Ok(Findings { violations, ..findings })
 }

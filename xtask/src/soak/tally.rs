@@ -41,6 +41,16 @@ pub struct Counts {
     pub worker_deaths: AtomicU64,
     /// Deaths of agents.
     pub agent_deaths: AtomicU64,
+    /// Ordered sleeps.
+    pub sleeps: AtomicU64,
+    /// Ordered sleeps that somebody's wake called off.
+    pub called_off: AtomicU64,
+    /// Releases with another agent.
+    pub releases: AtomicU64,
+    /// Agents that were upgraded in place.
+    pub upgrades: AtomicU64,
+    /// Inputs that lost sessions were said not to have got.
+    pub unapplied: AtomicU64,
 }
 
 /// The counts, and the violations in words.
@@ -101,23 +111,29 @@ impl fmt::Display for Tally {
         let count = |which: fn(&Counts) -> &AtomicU64| self.count(which);
         write!(
             formatter,
-            "soak terminal: {} sessions ({} lost with their agent), {} clients, {:.1} MiB written, {:.1} MiB received, {} inputs; \
-             faults: {} disconnects ({} cut, {} closed, {} broken), {} stalls, {} Worker deaths, {} agent deaths, \
-             {} evictions; {} gaps told, {} snapshots; {} violations; seed {}",
+            "soak terminal: {} sessions ({} lost with their agent), {} clients, {:.1} MiB written, {:.1} MiB received, \
+             {} inputs ({} not applied in lost sessions); faults: {} disconnects ({} cut, {} closed, {} broken), \
+             {} stalls, {} evictions, {} Worker deaths, {} agent deaths, {} upgrades after {} releases, \
+             {} sleeps and {} called off; {} gaps told, {} snapshots; {} violations; seed {}",
             count(|counts| &counts.sessions),
             count(|counts| &counts.lost),
             count(|counts| &counts.clients),
             mib(count(|counts| &counts.written)),
             mib(count(|counts| &counts.received)),
             count(|counts| &counts.inputs),
+            count(|counts| &counts.unapplied),
             count(|counts| &counts.cut) + count(|counts| &counts.closed) + count(|counts| &counts.broke),
             count(|counts| &counts.cut),
             count(|counts| &counts.closed),
             count(|counts| &counts.broke),
             count(|counts| &counts.stalls),
+            count(|counts| &counts.rests),
             count(|counts| &counts.worker_deaths),
             count(|counts| &counts.agent_deaths),
-            count(|counts| &counts.rests),
+            count(|counts| &counts.upgrades),
+            count(|counts| &counts.releases),
+            count(|counts| &counts.sleeps),
+            count(|counts| &counts.called_off),
             count(|counts| &counts.gone),
             count(|counts| &counts.snapshots),
             self.violations().len(),

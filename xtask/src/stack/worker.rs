@@ -68,8 +68,14 @@ pub(crate) struct WorkerOptions<'a> {
     pub(crate) extra: &'a BTreeMap<String, String>,
 }
 
+/// The main Worker's configuration, in a stack's folder.
+pub(super) fn configuration(folder: &Path) -> PathBuf {
+    folder.join("workerd/config.capnp")
+}
+
 /// Writes the configuration, and says what to run.
 pub(crate) fn prepare(options: &WorkerOptions<'_>) -> Result<Component> {
+    let file = configuration(options.folder);
     let folder = options.folder.join("workerd");
     let objects = options.folder.join("objects");
     std::fs::create_dir_all(&folder)?;
@@ -90,7 +96,6 @@ pub(crate) fn prepare(options: &WorkerOptions<'_>) -> Result<Component> {
         database: DATABASE,
         database_user: &|binding| database_user(binding, options.secrets),
     });
-    let file = folder.join("config.capnp");
     write_private(&file, &text)?;
     std::fs::write(folder.join("assets.js"), include_str!("assets.js"))?;
     std::fs::write(folder.join("cron.js"), include_str!("cron.js"))?;
