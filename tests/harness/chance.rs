@@ -1,44 +1,43 @@
 //! Random numbers that can be had again: every user prints its seed, and `SNAPVM_SEED` repeats a run.
 
-/// A generator (`SplitMix64`): good enough to choose cases with, and nothing else.
+/// The generator of [`xtask::chance`], for tests: a seed that cannot be had is a failure.
 #[derive(Debug, Clone)]
-pub struct Chance(u64);
+pub struct Chance(xtask::chance::Chance);
 
 impl Chance {
     /// A generator with the seed of `SNAPVM_SEED`, or a fresh one, which is printed.
     pub fn seeded(what: &str) -> Self {
-        let seed = std::env::var("SNAPVM_SEED")
-            .ok()
-            .and_then(|text| text.parse().ok())
-            .unwrap_or_else(|| getrandom::u64().expect("randomness"));
-        println!("{what}: SNAPVM_SEED={seed}");
-        Self(seed)
+        Self(xtask::chance::Chance::new(seed(what)))
     }
 
     /// A generator of its own for one of several tasks.
     #[must_use]
     pub fn branch(&mut self) -> Self {
-        Self(self.number())
+        Self(self.0.branch())
     }
 
     /// The next number.
     pub fn number(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
+        self.0.number()
     }
 
     /// A number below `end`.
     pub fn below(&mut self, end: usize) -> usize {
-        usize::try_from(self.number() % u64::try_from(end).expect("a length")).expect("below a length")
+        usize::try_from(self.0.below(u64::try_from(end).expect("a length"))).expect("below a length")
     }
 
     /// One of several.
     pub fn pick<'a, T>(&mut self, from: &'a [T]) -> &'a T {
         &from[self.below(from.len())]
     }
+}
+
+/// The seed of `SNAPVM_SEED`, or a fresh one, which is printed.
+pub fn seed(what: &str) -> u64 {
+    let given = std::env::var("SNAPVM_SEED").ok().and_then(|text| text.parse().ok());
+    let seed = given.unwrap_or_else(|| getrandom::u64().expect("randomness"));
+    println!("{what}: SNAPVM_SEED={seed}");
+    seed
 }
 
 /// How many cases to try: a little in every run, as many as wanted with the variable set.
