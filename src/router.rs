@@ -9,8 +9,8 @@ use crate::answer::Answer;
 use crate::context::Call;
 use crate::error::Error;
 use crate::handlers::{
-    accounts, audit, checkpoints, deployment, exec, holds, machines, members, operator, orgs, ports, services, sessions,
-    terminals, tokens, variables, why,
+    accounts, audit, checkpoints, deployment, exec, holds, machines, members, operator, orgs, ports, services,
+    sessions, terminals, tokens, variables, why,
 };
 
 /// What answers an operation.
