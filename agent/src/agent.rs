@@ -25,6 +25,7 @@ use crate::identity::Identity;
 use crate::ingress::connections::Connections;
 use crate::logs::Readers;
 use crate::services::Services;
+use crate::services::containment::Grounds;
 use crate::sleep::Phase;
 use crate::terminal::Terminals;
 
@@ -176,7 +177,17 @@ impl Agent {
     ) -> Result<(Rc<Self>, mpsc::UnboundedReceiver<Woken>), StartError> {
         let (wakes, tickets) = mpsc::unbounded_channel();
         let Configuration {
-            machine, generation, origin, platform, guest_socket, timings, next_binary, protocol, ..
+            machine,
+            generation,
+            origin,
+            platform,
+            guest_socket,
+            timings,
+            next_binary,
+            protocol,
+            scope,
+            by_cgroups,
+            ..
         } = configuration;
         let agent = Rc::new(Self {
             identity,
@@ -195,7 +206,7 @@ impl Agent {
             commands: Commands::default(),
             readers: Readers::default(),
             terminals: Terminals::default(),
-            services: Services::default(),
+            services: Services::new(Grounds::new(scope, by_cgroups)),
             variables: RefCell::default(),
             tasks: Tasks::new(guest_socket),
             beat: watch::Sender::new(Beat::default()),

@@ -23,8 +23,10 @@ const NEXT_BINARY: &str = "SNAPVM_TEST_NEXT_BINARY";
 const PROTOCOL: &str = "SNAPVM_TEST_PROTOCOL";
 /// Shortens intervals: a JSON object of [`Timings`], for tests.
 const TIMINGS: &str = "SNAPVM_TEST_TIMINGS";
-/// Makes the agent reap orphans although it is not process 1, for tests.
-const SUBREAPER: &str = "SNAPVM_TEST_SUBREAPER";
+/// Distinguishes this agent's services from those of others on the same computer, for tests.
+const SCOPE: &str = "SNAPVM_TEST_SCOPE";
+/// Makes the agent do without control groups when it is `off`, for tests.
+const CGROUPS: &str = "SNAPVM_TEST_CGROUPS";
 
 /// Everything the agent is told.
 #[derive(Debug)]
@@ -43,8 +45,10 @@ pub struct Configuration {
     pub guest_socket: PathBuf,
     /// Intervals.
     pub timings: Timings,
-    /// Whether to adopt and reap orphans.
-    pub subreaper: bool,
+    /// Tells its services from those of other agents.
+    pub scope: String,
+    /// Whether to use control groups where they can be had.
+    pub by_cgroups: bool,
     /// Where a newer agent is delivered.
     pub next_binary: PathBuf,
     /// The protocol version it speaks.
@@ -205,7 +209,8 @@ impl Configuration {
             guest_socket: std::env::var_os(GUEST_SOCKET)
                 .map_or_else(|| PathBuf::from("/.sprite/api.sock"), PathBuf::from),
             timings,
-            subreaper: std::env::var_os(SUBREAPER).is_some(),
+            scope: std::env::var(SCOPE).unwrap_or_else(|_| "snapvm".to_owned()),
+            by_cgroups: std::env::var_os(CGROUPS).is_none_or(|value| value != "off"),
             next_binary: std::env::var_os(NEXT_BINARY).map_or_else(|| NEXT_BINARY_PATH.into(), PathBuf::from),
             protocol: std::env::var(PROTOCOL).ok().and_then(|text| text.parse().ok()).unwrap_or(PROTOCOL_VERSION),
         })

@@ -13,7 +13,6 @@ pub mod filter;
 mod flow;
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::rc::Rc;
 
 use http_body_util::BodyExt as _;
@@ -180,12 +179,8 @@ fn is_starting(agent: &Rc<Agent>) -> bool {
 }
 
 async fn connect(port: u16) -> Result<TcpStream, IngressError> {
-    match TcpStream::connect((IpAddr::V4(Ipv4Addr::LOCALHOST), port)).await {
-        Ok(stream) => return Ok(stream),
-        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {}
-        Err(_) => return Err(IngressError::Unreachable(port)),
-    }
-    // Many development servers listen on the IPv6 loopback only.
-    let second = TcpStream::connect((IpAddr::V6(Ipv6Addr::LOCALHOST), port)).await;
-    second.map_err(|_| IngressError::Nothing(port))
+    crate::loopback::connect(port).await.map_err(|error| match error.kind() {
+        io::ErrorKind::ConnectionRefused => IngressError::Nothing(port),
+        _ => IngressError::Unreachable(port),
+    })
 }

@@ -34,6 +34,7 @@ pub mod identity;
 pub mod ingress;
 pub mod journal;
 pub mod logs;
+pub mod loopback;
 pub mod reaper;
 pub mod services;
 pub mod sleep;
@@ -83,7 +84,7 @@ async fn serve(configuration: Configuration) -> Result<(), AgentError> {
     let beginning = process::begin();
     let mut terminate = signal(SignalKind::terminate()).map_err(system("no signals"))?;
     process::take_signals();
-    reaper::start(configuration.subreaper).map_err(system("no signals"))?;
+    reaper::start().map_err(system("no signals"))?;
     let resumed = match beginning {
         Beginning::Fresh => None,
         Beginning::Resumed(state) => Some((Descriptors::of(&state), *state)),
@@ -112,6 +113,8 @@ async fn serve(configuration: Configuration) -> Result<(), AgentError> {
     if let Some((descriptors, state)) = resumed {
         handover::resume(&agent, state, descriptors);
         journal::note!("goes on as {}", agent.identity.digest().await);
+    } else {
+        agent.services.clear();
     }
     let digested = Rc::clone(&agent);
     spawn_local(async move { digested.identity.digest().await.len() });

@@ -1,5 +1,5 @@
 //! Children: the ones the agent awaits, and orphans, which lost their parent and came to this process because it is
-//! process 1 or a subreaper.
+//! a subreaper.
 //!
 //! Awaited ones are known by their process id alone, so that a successor of this binary (see [`crate::handover`])
 //! awaits what this one started. A register tells them apart from orphans; it is complete because starting and
@@ -23,7 +23,6 @@ const ORPHANED: Duration = Duration::from_millis(20);
 
 thread_local! {
     static AWAITED: RefCell<HashMap<u32, oneshot::Sender<Option<Exit>>>> = RefCell::default();
-    static ADOPTS: RefCell<bool> = const { RefCell::new(false) };
 }
 
 /// How a process ended.
@@ -55,17 +54,13 @@ impl Child {
     }
 }
 
-/// Watches for ends, and adopts orphans when this is process 1 or is told to.
+/// Watches for ends, and adopts orphans.
 ///
 /// # Errors
 /// When the system gives no signals.
-pub fn start(subreaper: bool) -> io::Result<()> {
-    if subreaper {
-        // Without it orphans go to process 1, where they are as well off.
-        let _ = rustix::process::set_child_subreaper(Some(rustix::process::getpid()));
-    }
-    let adopts = subreaper || rustix::process::getpid() == Pid::INIT;
-    ADOPTS.with_borrow_mut(|flag| *flag = adopts);
+pub fn start() -> io::Result<()> {
+    // Without it orphans go to process 1, where they are as well off.
+    let _ = rustix::process::set_child_subreaper(Some(rustix::process::getpid()));
     tokio::task::spawn_local(watch(signal(SignalKind::child())?));
     Ok(())
 }
@@ -110,9 +105,6 @@ fn exit_of(status: WaitStatus) -> Option<Exit> {
 
 /// Reaps every orphan that has ended.
 pub fn reap() {
-    if !ADOPTS.with_borrow(|adopts| *adopts) {
-        return;
-    }
     for pid in children() {
         let is_awaited = AWAITED.with_borrow(|awaited| awaited.contains_key(&pid));
         if let Some(pid) = Pid::from_raw(pid.cast_signed()).filter(|_| !is_awaited) {

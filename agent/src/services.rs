@@ -1,51 +1,75 @@
 //! Services: processes that the agent starts, restarts and stops. The object sends the whole list at every change.
 //!
-//! The decisions are in [`lifecycle`]; here are processes, time and reports. One task per service waits for whatever
-//! is due next; nothing ticks while services just run.
+//! ```text
+//! list, commands, wake, sleep ─▶ each service's [`lifecycle`] ─▶ spawn, TERM, KILL ([`containment`])
+//!                                   ▲ need ── settle: which of its needs are ready? ([`probe`], time, or its end)
+//! ```
+//!
+//! The decisions are in [`lifecycle`]; here are processes, time, order and reports. One task per service waits for
+//! whatever is due next; nothing ticks while services just run.
+//!
+//! Invariants: what a service needs is ready before it is spawned; an ordered sleep stops a service after those that
+//! need it; what one service does never ends another.
 
+pub mod cgroup;
+pub mod containment;
 pub mod lifecycle;
 pub mod log;
+pub mod probe;
 pub mod process;
+mod service;
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::os::fd::OwnedFd;
 use std::rc::{Rc, Weak};
-use std::time::Duration;
 
-use rustix::process::Signal;
-use snapvm_protocol::agent::{SleepKind, ToObject, WokeBy};
-use snapvm_protocol::services::{DesiredState, SERVICES_MAX, ServiceAction, ServiceDefinition, ServiceStatus};
-use tokio::sync::{Notify, watch};
+use snapvm_protocol::agent::{SleepKind, WokeBy};
+use snapvm_protocol::services::{
+    DesiredState, SERVICES_MAX, ServiceAction, ServiceDefinition, ServiceStatus, Unready, needs,
+};
+use tokio::sync::{Semaphore, watch};
 
 use crate::agent::Agent;
-use crate::clock::Reading;
 use crate::handover::state;
-use crate::journal::note;
-use crate::reaper::Child;
-use lifecycle::{Effect, Intervals, Lifecycle};
+use containment::Grounds;
+use lifecycle::Lifecycle;
 use log::Log;
+use service::{Service, now};
 
 /// All services, in the object's order.
-#[derive(Default)]
 pub struct Services {
     list: RefCell<Vec<Rc<Service>>>,
     /// Logs that somebody holds, by service: one for each.
     logs: RefCell<HashMap<String, Weak<Log>>>,
     /// Nothing is started between an ordered sleep's stops and its end.
     sleeping: Cell<bool>,
-}
-
-struct Service {
-    life: RefCell<Lifecycle>,
-    log: Rc<Log>,
-    reported: RefCell<Option<ServiceStatus>>,
-    due_changed: Notify,
+    /// Something about one of them changed.
     changed: watch::Sender<()>,
-    agent: Weak<Agent>,
+    /// One is spawned at a time.
+    turn: Semaphore,
+    grounds: Grounds,
 }
 
 impl Services {
+    /// None, on these grounds.
+    #[must_use]
+    pub fn new(grounds: Grounds) -> Self {
+        Self {
+            list: RefCell::default(),
+            logs: RefCell::default(),
+            sleeping: Cell::default(),
+            changed: watch::Sender::new(()),
+            turn: Semaphore::new(1),
+            grounds,
+        }
+    }
+
+    /// Ends what an agent before this one has left, which handed nothing over.
+    pub fn clear(&self) {
+        self.grounds.clear();
+    }
+
     /// What each is doing, for Hello.
     #[must_use]
     pub fn statuses(&self) -> Vec<ServiceStatus> {
@@ -70,7 +94,7 @@ impl Services {
         for service in &known {
             let name = service.name();
             if !definitions.iter().any(|definition| definition.name == name) {
-                service.change(|life| life.remove(now()));
+                service.apply(|life| life.remove(now()));
             }
         }
         let mut fresh = Vec::new();
@@ -81,7 +105,7 @@ impl Services {
             }
             if let Some(service) = known.iter().find(|service| service.name() == definition.name) {
                 list.push(Rc::clone(service));
-                service.change(|life| life.define(definition, now()));
+                service.apply(|life| life.define(definition, now()));
                 continue;
             }
             let service = Service::new(agent, definition);
@@ -94,11 +118,12 @@ impl Services {
         for service in fresh {
             let is_up = service.life.borrow().definition.desired == DesiredState::Up;
             if is_up && !self.sleeping.get() {
-                service.change(|life| life.command(ServiceAction::Start, now()));
+                service.apply(|life| life.command(ServiceAction::Start, now()));
             } else {
                 service.report();
             }
         }
+        self.settle();
     }
 
     /// Does something to one service now.
@@ -109,65 +134,100 @@ impl Services {
         }
     }
 
-    /// After a Welcome: starts what should be running and is not.
+    /// After a Welcome: starts what should be running and is not, each once what it needs is ready.
     pub fn wake(&self, woke: WokeBy) {
         self.sleeping.set(false);
         for service in self.all() {
-            match woke {
-                WokeBy::Boot | WokeBy::Thaw => service.change(|life| life.wake(now())),
-                WokeBy::Redial => service.change(|life| life.resume(now())),
+            service.apply(|life| match woke {
+                WokeBy::Boot | WokeBy::Thaw => life.wake(now()),
+                WokeBy::Redial => life.resume(now()),
+            });
+        }
+        self.settle();
+    }
+
+    /// Stops what an ordered sleep of this kind stops, each after those that need it; returns when that is done.
+    pub async fn stop_for_sleep(&self, kind: SleepKind) {
+        self.sleeping.set(true);
+        let mut changed = self.changed.subscribe();
+        loop {
+            changed.borrow_and_update();
+            let mut left = self.all();
+            left.retain(|service| {
+                let life = service.life.borrow();
+                life.stops_for(kind) && !life.is_still()
+            });
+            if left.is_empty() {
+                return;
             }
+            let names: Vec<String> = left.iter().map(|service| service.name()).collect();
+            let names: BTreeSet<&str> = names.iter().map(String::as_str).collect();
+            let first = needs::unneeded(&self.needs(), &names);
+            for service in left.iter().filter(|service| first.contains(&service.name().as_str())) {
+                service.apply(|life| if life.is_stopping() { None } else { life.prepare_sleep(kind, now()) });
+            }
+            if left.iter().all(|service| service.life.borrow().is_still()) {
+                return;
+            }
+            // The sender lives as long as this.
+            let _ = changed.changed().await;
         }
     }
 
-    /// Stops what an ordered sleep of this kind stops; returns when that is done.
-    pub async fn stop_for_sleep(&self, kind: SleepKind) {
-        self.sleeping.set(true);
-        let mut stopping = Vec::new();
-        for service in self.all() {
-            service.change(|life| life.prepare_sleep(kind, now()));
-            let stops = kind == SleepKind::Stop || service.stops_at_sleep();
-            if stops {
-                stopping.push(service);
-            }
-        }
-        for service in stopping {
-            let mut changed = service.changed.subscribe();
-            // The sender lives in the service.
-            let _ = changed.wait_for(|()| service.life.borrow().is_still()).await;
-        }
+    fn needs(&self) -> needs::Needs {
+        let line = |service: &Rc<Service>| {
+            let life = service.life.borrow();
+            (life.definition.name.clone(), life.definition.needs.clone())
+        };
+        self.list.borrow().iter().map(line).collect::<BTreeMap<_, _>>()
     }
 
     /// The sleep was called off.
     pub fn resume(&self) {
         self.sleeping.set(false);
         for service in self.all() {
-            service.change(|life| life.resume(now()));
+            service.apply(|life| life.resume(now()));
         }
+        self.settle();
+    }
+
+    /// Tells each service which of those it needs are not ready; what waited for them only is spawned then.
+    fn settle(&self) {
+        let all = self.all();
+        if all.iter().any(|service| !service.life.borrow().definition.needs.is_empty()) {
+            let states: HashMap<String, _> = all
+                .iter()
+                .map(|service| service.life.borrow())
+                .filter(|life| !life.is_removed())
+                .map(|life| (life.definition.name.clone(), (life.is_ready(), life.state(now()))))
+                .collect();
+            for service in &all {
+                let unready: Vec<Unready> = {
+                    let life = service.life.borrow();
+                    let names = life.definition.needs.iter().map(|name| (name, states.get(name)));
+                    let unready = names.filter(|(_, found)| !found.is_some_and(|(is_ready, _)| *is_ready));
+                    let unready = unready
+                        .map(|(name, found)| Unready { name: name.clone(), state: found.map(|(_, state)| *state) });
+                    unready.collect()
+                };
+                let is_new = service.life.borrow().unready() != unready;
+                if is_new {
+                    service.apply(|life| life.need(unready, now()));
+                }
+            }
+        }
+        self.changed.send_replace(());
     }
 
     /// What [`Services::take_over`] needs. Nothing of it changes until the next await.
     #[must_use]
     pub fn parts(&self) -> Vec<state::Service> {
-        let parts = |service: &Rc<Service>| state::Service {
-            life: service.life.borrow().clone(),
-            pipes: service.log.descriptors(),
-        };
-        self.list.borrow().iter().map(parts).collect()
+        self.list.borrow().iter().map(|service| service.parts()).collect()
     }
 
     /// Goes on with a service of an agent before this one, and with the pipes of its log.
     pub fn take_over(&self, agent: &Rc<Agent>, life: Lifecycle, pipes: Vec<OwnedFd>) {
-        let process = life.process();
-        let service = Service::run(agent, life);
-        for pipe in pipes {
-            if service.log.take(pipe).is_err() {
-                note!("a service's log could not be taken over");
-            }
-        }
-        if let Some(pid) = process {
-            service.await_end(pid);
-        }
+        let service = Service::take_over(agent, life, pipes);
         self.list.borrow_mut().push(service);
     }
 
@@ -177,124 +237,6 @@ impl Services {
 
     fn forget(&self, gone: &Rc<Service>) {
         self.list.borrow_mut().retain(|service| !Rc::ptr_eq(service, gone));
+        self.settle();
     }
-}
-
-impl Service {
-    fn new(agent: &Rc<Agent>, definition: ServiceDefinition) -> Rc<Self> {
-        let intervals = Intervals { grace: agent.timings.grace, backoff: agent.timings.service_backoff };
-        Self::run(agent, Lifecycle::new(definition, intervals))
-    }
-
-    fn run(agent: &Rc<Agent>, life: Lifecycle) -> Rc<Self> {
-        let service = Rc::new(Self {
-            log: agent.services.log(agent, &life.definition.name),
-            life: RefCell::new(life),
-            reported: RefCell::new(None),
-            due_changed: Notify::new(),
-            changed: watch::Sender::new(()),
-            agent: Rc::downgrade(agent),
-        });
-        tokio::task::spawn_local(Rc::clone(&service).watch());
-        service
-    }
-
-    fn name(&self) -> String {
-        self.life.borrow().definition.name.clone()
-    }
-
-    fn stops_at_sleep(&self) -> bool {
-        self.life.borrow().definition.at_sleep == snapvm_protocol::services::AtSleep::Stop
-    }
-
-    fn is_leaving(&self) -> bool {
-        let life = self.life.borrow();
-        life.is_removed() && !life.is_gone()
-    }
-
-    /// Changes the state, does what follows, reports it.
-    fn change(self: &Rc<Self>, change: impl FnOnce(&mut Lifecycle) -> Option<Effect>) {
-        let mut effect = change(&mut self.life.borrow_mut());
-        while let Some(todo) = effect.take() {
-            match todo {
-                Effect::Spawn => effect = self.spawn(),
-                Effect::Terminate(group) => {
-                    process::signal(group, Signal::TERM);
-                    // A stopped process takes it only when it goes on.
-                    process::signal(group, Signal::CONT);
-                }
-                Effect::Kill(group) => process::signal(group, Signal::KILL),
-            }
-        }
-        self.report();
-        self.due_changed.notify_one();
-        self.changed.send_replace(());
-    }
-
-    fn spawn(self: &Rc<Self>) -> Option<Effect> {
-        let definition = self.life.borrow().definition.clone();
-        let agent = self.agent.upgrade()?;
-        let variables = agent.variables.borrow();
-        match self.log.pipe().and_then(|output| process::spawn(&definition, &variables, output)) {
-            Ok(pid) => {
-                self.await_end(pid);
-                self.life.borrow_mut().spawned(pid, now())
-            }
-            Err(error) => {
-                self.life.borrow_mut().unspawnable(format!("could not be started: {error}"), now());
-                None
-            }
-        }
-    }
-
-    fn await_end(self: &Rc<Self>, pid: u32) {
-        let (child, service) = (Child::of(pid), Rc::clone(self));
-        tokio::task::spawn_local(async move {
-            let exit = child.wait().await.unwrap_or(lifecycle::Exit::Code(-1));
-            let group_lives = process::group_lives(pid);
-            service.change(|life| life.exited(exit, group_lives, now()));
-        });
-    }
-
-    fn report(&self) {
-        let status = self.life.borrow().status(now());
-        if self.reported.borrow().as_ref() != Some(&status) {
-            *self.reported.borrow_mut() = Some(status.clone());
-            if let Some(agent) = self.agent.upgrade() {
-                agent.link.send(ToObject::Service(status));
-            }
-        }
-    }
-
-    /// Waits for whatever is due, until the service was removed and is gone.
-    async fn watch(self: Rc<Self>) {
-        while !self.life.borrow().is_gone() {
-            let due = self.life.borrow().due(now());
-            match due {
-                None => self.due_changed.notified().await,
-                Some(due) => {
-                    let wait = Duration::from_millis(due.saturating_sub(now()));
-                    tokio::select! {
-                        () = self.due_changed.notified() => continue,
-                        () = tokio::time::sleep(wait) => {}
-                    }
-                    let orphaned = self.life.borrow().orphaned_group();
-                    if orphaned.is_some_and(|group| !process::group_lives(group)) {
-                        self.change(|life| life.group_gone(now()));
-                    }
-                    self.change(|life| life.tick(now()));
-                }
-            }
-        }
-        if let Some(agent) = self.agent.upgrade() {
-            agent.services.forget(&self);
-            if !agent.services.all().iter().any(|other| other.name() == self.name()) {
-                self.log.remove();
-            }
-        }
-    }
-}
-
-fn now() -> u64 {
-    Reading::take().boot
 }

@@ -123,9 +123,9 @@ const terminals = createRoute({
 const services = createRoute({
   getParentRoute: () => machine,
   path: "/services",
-  validateSearch: (search): { edit?: string } => {
-    const edit = text(search.edit);
-    return edit ? { edit } : {};
+  validateSearch: (search): { edit?: string; show?: string } => {
+    const [edit, show] = [text(search.edit), text(search.show)];
+    return edit ? { edit } : show ? { show } : {};
   },
   component: lazyRouteComponent(() => import("./pages/services/services"), "Services"),
 });

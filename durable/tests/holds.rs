@@ -81,12 +81,14 @@ fn heard(machine: &mut Machine, event: Event, now: u64, told: Option<u64>) -> Re
 
 fn event() -> impl Strategy<Value = Event> {
     let names = prop_oneof![Just(vec![]), Just(vec!["build".to_owned()])];
+    let keepers = prop_oneof![Just(vec![]), Just(vec!["worker".to_owned()])];
     prop_oneof![
         3 => proptest::collection::vec(0_u64..10 * HOUR, 0..4).prop_map(|until_ms| Event::Holds { until_ms }),
         3 => (0_u64..3 * IDLE_SECONDS).prop_map(|seconds| Event::Idle { seconds }),
         3 => Just(Event::Alarm),
         1 => Just(activity()),
         1 => names.prop_map(|names| Event::Tasks { names }),
+        1 => keepers.prop_map(|names| Event::Keepers { names }),
         1 => Just(Event::Hello),
         1 => Just(Event::Lost),
         1 => Just(Event::Wanted { by: visit() }),
@@ -109,12 +111,13 @@ proptest! {
         let (mut machine, mut now) = (running(), START);
         for (event, later) in events {
             now += later;
-            let was_held = machine.state == State::Running && machine.live_holds(now) > 0;
+            let is_held = machine.live_holds(now) > 0 || !machine.keepers.is_empty();
+            let was_held = machine.state == State::Running && is_held;
             // A state may refuse an order; nothing has changed then.
             let effects = machine.on(event.clone(), now).unwrap_or_default();
             let ordered = effects.iter().any(|effect| matches!(effect, Effect::Tell(ToAgent::Sleep { .. })));
             prop_assert!(!(was_held && ordered), "{event:?} at {now}: {machine:?}");
-            if machine.is_ready() && machine.tasks.is_empty() {
+            if machine.is_ready() && machine.tasks.is_empty() && machine.keepers.is_empty() {
                 let latest = machine.sleeps_at_ms(now).unwrap() + GRACE_MS;
                 prop_assert!(machine.alarm_ms.is_some_and(|at| at <= latest), "{event:?} at {now}: {machine:?}");
             }
@@ -212,6 +215,25 @@ fn a_task_has_no_known_end_and_starts_the_clock_anew_when_it_ends() {
     assert_eq!((machine.state, machine.alarm_ms), (State::Running, None));
     machine.on(Event::Tasks { names: vec![] }, START + 10 * HOUR).unwrap();
     assert_eq!(sleeps_by_itself(&mut machine), START + 10 * HOUR + IDLE_MS + GRACE_MS);
+}
+
+#[test]
+fn a_service_that_keeps_awake_does_so_until_it_does_not_run() {
+    let mut machine = running();
+    machine.on(Event::Keepers { names: vec!["worker".into()] }, START).unwrap();
+    assert_eq!(machine.sleeps_at_ms(START), None);
+    machine.on(Event::Idle { seconds: IDLE_SECONDS }, START + 2 * IDLE_MS).unwrap();
+    machine.on(Event::Alarm, START + 10 * HOUR).unwrap();
+    assert_eq!((machine.state, machine.alarm_ms), (State::Running, None));
+    machine.on(Event::Keepers { names: vec![] }, START + 10 * HOUR).unwrap();
+    assert_eq!(sleeps_by_itself(&mut machine), START + 10 * HOUR + IDLE_MS + GRACE_MS);
+    // One that begins to run while the machine goes to sleep for idleness calls that off.
+    machine.on(Event::Keepers { names: vec!["worker".into()] }, START + 11 * HOUR).unwrap();
+    machine.on(Event::SleepReady { sleep: machine.sleeps }, START + 11 * HOUR).unwrap();
+    assert_eq!(machine.state, State::Running);
+    // A person may put it to sleep all the same.
+    machine.on(Event::Hibernate { by: ada() }, START + 12 * HOUR).unwrap();
+    assert_eq!(machine.state, State::Hibernating);
 }
 
 #[test]

@@ -74,13 +74,24 @@ begin
     where m.org_id = authz.org_id() and m.id = p_machine::uuid)::text;
 end $$;
 
+-- The last ten exits of two statuses of one service: an agent that is new knows only what happened since it began.
+create or replace function api.service_exits(p_before jsonb, p_after jsonb) returns jsonb
+language sql immutable security invoker set search_path = '' as $$
+  select coalesce(jsonb_agg(newest.exit order by (newest.exit ->> 'at_ms')::numeric desc), '[]') from (
+    select both_of.exit from (
+      select b.exit from jsonb_array_elements(p_before -> 'exits') b(exit)
+      union
+      select a.exit from jsonb_array_elements(p_after -> 'exits') a(exit)) both_of
+    order by (both_of.exit ->> 'at_ms')::numeric desc limit 10) newest $$;
+
 create or replace function api.gateway_service_status(p_credential text, p_request text, p_machine text, p_name text,
   p_status text, out status int, out body text)
 language plpgsql volatile security invoker set search_path = '' as $$
 begin
   select * into status, body from authz.enter_service('gateway', p_credential, p_request, p_machine::uuid);
   if status = 200 then
-    update app.service s set status = p_status
+    update app.service s set status = (p_status::jsonb
+        || jsonb_build_object('exits', api.service_exits(s.status::jsonb, p_status::jsonb)))::text
       where s.org_id = authz.org_id() and s.machine_id = p_machine::uuid and s.name = p_name;
     body := '{}';
   end if;
@@ -148,6 +159,7 @@ begin
 end $$;
 
 grant execute on function api.gateway_load(text, text, text), api.gateway_services(uuid),
+  api.service_exits(jsonb, jsonb),
   api.gateway_state(text, text, text, text, text, text, text, text, text, text, text, text, text, text),
   api.gateway_service_status(text, text, text, text, text),
   api.gateway_terminal_ended(text, text, text, text, text), api.gateway_deleted(text, text, text),

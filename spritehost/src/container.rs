@@ -20,6 +20,7 @@ use crate::disk::Disk;
 
 mod cgroup;
 mod config;
+mod delegation;
 
 pub(crate) use config::Limits;
 
@@ -29,6 +30,8 @@ pub(crate) const ID_SHIFT: u32 = 100_000;
 pub(crate) const ID_COUNT: u32 = 65_536;
 /// What the folder is called that the kernel needs beside an upper one, after that one's name.
 pub(crate) const WORK: &str = "-work";
+/// Where a guest finds the control group that it may divide, below `/.sprite`.
+const DELEGATED: &str = "cgroup";
 /// How long killed processes may take to be gone.
 const DEATH: Duration = Duration::from_secs(10);
 
@@ -189,12 +192,8 @@ pub(crate) fn clear_cgroups(instance: u16) {
     const ROOT: &str = "/sys/fs/cgroup";
     let controllers = fs::read_dir(ROOT).into_iter().flatten().flatten().map(|entry| entry.path());
     for root in controllers.chain(std::iter::once(PathBuf::from(ROOT))) {
-        let own = root.join(cgroup_of(instance));
-        for entry in fs::read_dir(&own).into_iter().flatten().flatten() {
-            // Files refuse; containers' cgroups go if runc has left any.
-            let _ = fs::remove_dir(entry.path());
-        }
-        let _ = fs::remove_dir(&own);
+        // Containers' cgroups go if runc has left any.
+        delegation::remove(&root.join(cgroup_of(instance)));
     }
 }
 
@@ -227,7 +226,12 @@ fn prepare(plan: &Plan<'_>) -> Result<(), ContainerError> {
         mount_layers(&rootfs, layers.chain(std::iter::once(plan.image.to_owned())), &upper, &work)
             .map_err(ContainerError::at("mounting the overlay"))?;
     }
-    let config = config::render(plan).to_string();
+    let delegated = delegation::delegate(plan.cgroup);
+    if delegated.is_some() {
+        let shown = guest.join(DELEGATED);
+        fs::create_dir_all(&shown).map_err(ContainerError::at("mount point of the control group"))?;
+    }
+    let config = config::render(plan, delegated.as_deref()).to_string();
     fs::write(bundle.join("config.json"), config).map_err(ContainerError::at("config.json"))
 }
 

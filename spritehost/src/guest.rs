@@ -23,6 +23,8 @@ mod programs;
 mod terminal;
 mod watch;
 
+pub(crate) use programs::USER;
+
 /// Why process 1 gave up.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum GuestError {

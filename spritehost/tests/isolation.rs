@@ -85,6 +85,17 @@ async fn a_sprite_is_a_machine_of_its_own() {
         let ran = host.run("own", &format!("sudo {command} >/dev/null 2>&1 && echo allowed")).await;
         assert_eq!(ran.stdout, "", "{command}");
     }
+    // It may divide its control group, and give itself nothing by that.
+    let divided = "cd /.sprite/cgroup; mkdir -p a/b; sh -c 'echo 0 > a/b/cgroup.procs; grep ^0:: /proc/self/cgroup'; \
+        rmdir a/b a; ls -d *.procs";
+    assert_eq!(host.run("own", divided).await.stdout, "0::/a/b\ncgroup.procs\n");
+    for file in ["cgroup.max.descendants", "cgroup.max.depth", "cgroup.subtree_control", "cgroup.freeze", "cgroup.kill"]
+    {
+        let write = format!("sudo sh -c 'echo 1 > /.sprite/cgroup/{file}' 2>/dev/null && echo allowed");
+        assert_eq!(host.run("own", &write).await.stdout, "", "{file}");
+    }
+    let above = host.run("own", "ls /.sprite/cgroup/..").await.stdout;
+    assert!(!above.contains("cgroup.procs"), "{above}");
     // keyctl, io_uring_setup
     let calls = "import ctypes; c = ctypes.CDLL(None, use_errno=True)\nfor n in 250, 425: c.syscall(n, 0, 0, 0), print(ctypes.get_errno())";
     assert_eq!(host.exec("own", &[("cmd", "python3"), ("cmd", "-c"), ("cmd", calls)], b"").await.stdout, "1\n38\n");

@@ -4,7 +4,13 @@ use snapvm_protocol::lifecycle::MachineState;
 
 /// The sentences, most likely first.
 #[must_use]
-pub fn changes(state: MachineState, idle_seconds: u64, holds: usize, tasks: &[String]) -> Vec<String> {
+pub fn changes(
+    state: MachineState,
+    idle_seconds: u64,
+    holds: usize,
+    tasks: &[String],
+    services: &[String],
+) -> Vec<String> {
     let text = |sentence: &str| sentence.to_owned();
     match state {
         MachineState::Running => {
@@ -15,6 +21,9 @@ pub fn changes(state: MachineState, idle_seconds: u64, holds: usize, tasks: &[St
             }
             if !tasks.is_empty() {
                 sentences.push(format!("Programs in it keep it awake until they say otherwise: {}.", tasks.join(", ")));
+            }
+            if !services.is_empty() {
+                sentences.push(format!("It stays awake while these services run: {}.", services.join(", ")));
             }
             sentences.push(format!("It hibernates when nothing has happened for {}.", duration(idle_seconds)));
             sentences.push(text("Hibernate or Stop puts it to sleep at once, whatever holds it."));
@@ -46,17 +55,17 @@ mod tests {
 
     #[test]
     fn an_awake_machine_names_all_that_keeps_it_awake() {
-        let sentences = changes(MachineState::Running, 900, 2, &["build".into()]).join(" ");
-        for part in ["the last of its holds", "build", "15 minutes", "Hibernate or Stop"] {
+        let sentences = changes(MachineState::Running, 900, 2, &["build".into()], &["worker".into()]).join(" ");
+        for part in ["the last of its holds", "build", "worker", "15 minutes", "Hibernate or Stop"] {
             assert!(sentences.contains(part), "{part}: {sentences}");
         }
-        assert_eq!(changes(MachineState::Running, 3600, 0, &[]).len(), 2);
+        assert_eq!(changes(MachineState::Running, 3600, 0, &[], &[]).len(), 2);
     }
 
     #[test]
     fn every_state_but_the_last_says_how_it_ends() {
         for state in MachineState::ALL {
-            assert_eq!(changes(state, 900, 0, &[]).is_empty(), state == MachineState::Deleting, "{state}");
+            assert_eq!(changes(state, 900, 0, &[], &[]).is_empty(), state == MachineState::Deleting, "{state}");
         }
     }
 

@@ -6,13 +6,14 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use snapvm_durable::machine_gateway::command::Command;
 use snapvm_protocol::ids::MachineId;
-use snapvm_protocol::services::{AtSleep, DesiredState, ServiceAction, ServiceDefinition};
+use snapvm_protocol::services::needs::Needs;
+use snapvm_protocol::services::{AtSleep, DesiredState, Readiness, RestartPolicy, ServiceAction, ServiceDefinition};
 
 use super::pass;
 use crate::answer::Answer;
 use crate::context::Call;
 use crate::db::Reply;
-use crate::domain::fields;
+use crate::domain::{fields, supervision};
 use crate::error::Error;
 use crate::gateway::object;
 
@@ -38,6 +39,24 @@ pub struct PutService {
     /// What a sleep does to it.
     #[serde(default)]
     pub at_sleep: AtSleep,
+    /// Services of the machine that are to be ready before it starts.
+    #[serde(default)]
+    pub needs: Vec<String>,
+    /// How it shows that it is ready; by running for a second when absent.
+    #[serde(default)]
+    pub ready: Option<Readiness>,
+    /// Seconds, 1 to 3600, after which it says that it is not ready yet; 60 when absent.
+    #[serde(default)]
+    pub ready_limit_seconds: Option<u16>,
+    /// When it is started again.
+    #[serde(default)]
+    pub restart: RestartPolicy,
+    /// Seconds between TERM and KILL, 1 to 300; 10 when absent.
+    #[serde(default)]
+    pub stop_grace_seconds: Option<u16>,
+    /// Whether the machine does not hibernate by itself while it runs.
+    #[serde(default)]
+    pub keep_awake: bool,
     /// Whether it should be running; `up` when absent.
     #[serde(default)]
     pub desired: Option<DesiredState>,
@@ -63,7 +82,7 @@ pub async fn list(call: Call) -> Result<Answer, Error> {
 /// `PUT …/services/{service}`: makes or replaces it.
 ///
 /// # Errors
-/// 404; 409 `limit`; 422 for a field.
+/// 404; 409 `limit`; 422 for a field, also for needs that are not there or make a cycle.
 pub async fn put(call: Call) -> Result<Answer, Error> {
     let request: PutService = call.read()?;
     let definition = ServiceDefinition {
@@ -74,21 +93,45 @@ pub async fn put(call: Call) -> Result<Answer, Error> {
         environment: request.environment,
         http_port: request.http_port,
         at_sleep: request.at_sleep,
+        needs: request.needs,
+        ready: request.ready,
+        ready_limit_seconds: request.ready_limit_seconds,
+        restart: request.restart,
+        stop_grace_seconds: request.stop_grace_seconds,
+        keep_awake: request.keep_awake,
         desired: request.desired.unwrap_or(DesiredState::Up),
     };
     fields::service(&definition)?;
+    supervision::check(&definition)?;
     let text = serde_json::to_string(&definition).map_err(|_| Error::Internal("a service cannot be written"))?;
     fields::service_text(&text)?;
     let (org, machine) = (call.parameter("org")?.into(), call.parameter("machine")?.into());
+    let name = definition.name.clone();
     let arguments = vec![org, machine, definition.name.into(), text.into(), desired(definition.desired).into()];
     let reply = call.run(arguments).await?;
+    if let Some(needs) = cyclic_needs(&reply) {
+        return Err(supervision::cyclic(&needs, &name).into());
+    }
     tell(&call, reply, Command::Services).await
+}
+
+/// What the machine's services would need, where the database refused that for a cycle. It finds that there is one;
+/// naming it takes a walk that is no work for a statement.
+fn cyclic_needs(reply: &Reply) -> Option<Needs> {
+    #[derive(Deserialize)]
+    struct Refused {
+        needs: Option<Needs>,
+    }
+    if reply.status != 422 {
+        return None;
+    }
+    serde_json::from_str::<Refused>(&reply.body).ok()?.needs
 }
 
 /// `DELETE …/services/{service}`
 ///
 /// # Errors
-/// 404.
+/// 404; 409 `needed` while others need it.
 pub async fn delete(call: Call) -> Result<Answer, Error> {
     let (org, machine) = (call.parameter("org")?.into(), call.parameter("machine")?.into());
     let service = call.parameter("service")?.into();

@@ -36,11 +36,13 @@ pub async fn get(call: Call) -> Result<Answer, Error> {
     let recorded: MachineState = serde_json::from_value(recorded).map_err(|_| unreadable())?;
     let state = live.as_ref().map_or(recorded, |live| live.state);
     let tasks = live.as_ref().map_or_else(Vec::new, |live| live.tasks.clone());
+    let services = live.as_ref().map_or_else(Vec::new, |live| live.services.clone());
     let holds = answer.get("holds").and_then(Value::as_array).map_or(0, Vec::len);
     let idle_seconds = answer.get("idle_seconds").and_then(Value::as_u64).unwrap_or(0);
-    answer.insert("changes".into(), json!(why::changes(state, idle_seconds, holds, &tasks)));
+    answer.insert("changes".into(), json!(why::changes(state, idle_seconds, holds, &tasks, &services)));
     answer.insert("live".into(), live.is_some().into());
     answer.insert("tasks".into(), json!(tasks));
+    answer.insert("services".into(), json!(services));
     let activity = live.as_ref().and_then(|live| live.last_activity);
     let activity = activity.map(|activity| json!({"kind": activity.kind, "at": times::from_ms(activity.at_ms)}));
     answer.insert("last_activity".into(), activity.into());

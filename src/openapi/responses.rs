@@ -8,7 +8,7 @@ use snapvm_protocol::agent::TerminalEnd;
 use snapvm_protocol::ids::{AccountId, CheckpointId, HoldId, MachineId, SessionId, TerminalId, TokenId};
 use snapvm_protocol::lifecycle::{Cause, MachineState, RuntimeType};
 use snapvm_protocol::names::{MachineName, OrgSlug};
-use snapvm_protocol::services::{ServiceDefinition, ServiceStatus};
+use snapvm_protocol::services::{Containment, ServiceDefinition, ServiceState, Unready};
 
 use crate::handlers::tokens::Scope;
 
@@ -298,7 +298,9 @@ pub(super) struct Why {
     last_activity: Option<LastActivity>,
     /// Tasks of programs in it that keep it awake.
     tasks: Vec<String>,
-    /// When it hibernates if nothing happens; null when it is not awake, or a task keeps it awake.
+    /// Services that keep it awake while they run.
+    services: Vec<String>,
+    /// When it hibernates if nothing happens; null when it is not awake, or a task or a service keeps it awake.
     sleeps_at: Option<Time>,
     /// What would change its state, for people.
     changes: Vec<String>,
@@ -340,6 +342,52 @@ pub(super) struct Service {
     #[schemars(flatten)]
     definition: ServiceDefinition,
     status: Option<ServiceStatus>,
+}
+
+/// What a service was last seen doing.
+#[derive(JsonSchema)]
+pub(super) struct ServiceStatus {
+    name: String,
+    state: ServiceState,
+    /// Its process, while there is one.
+    #[schemars(default)]
+    pid: Option<u32>,
+    /// How often it was started again since it was last started by hand or by a wake.
+    #[schemars(default)]
+    restarts: u32,
+    /// What is wrong: a sentence for people, such as `exited with code 1` or `not ready after 60 s`.
+    #[schemars(default)]
+    error: Option<String>,
+    /// Whether those that need it may start.
+    #[schemars(default)]
+    ready: bool,
+    /// What it waits for before it starts.
+    #[schemars(default)]
+    waiting_on: Vec<Unready>,
+    /// Whether the machine does not hibernate by itself now because of it.
+    #[schemars(default)]
+    keeps_awake: bool,
+    /// How its processes are found, since it was last started.
+    #[schemars(default)]
+    containment: Option<Containment>,
+    /// How its process ended, newest first, ten at most.
+    exits: Vec<ServiceExit>,
+}
+
+/// One end of a service's process.
+#[derive(JsonSchema)]
+pub(super) struct ServiceExit {
+    at: Time,
+    /// Its exit code, where no signal ended it.
+    #[schemars(default)]
+    code: Option<i32>,
+    /// The signal that ended it.
+    #[schemars(default)]
+    signal: Option<i32>,
+    /// For how long it had run, in milliseconds.
+    ran_ms: u64,
+    /// Whether it had been told to end.
+    ordered: bool,
 }
 
 #[derive(JsonSchema)]

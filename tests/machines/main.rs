@@ -13,6 +13,7 @@ mod exec;
 mod holds;
 mod idle;
 mod runtime;
+mod services;
 mod sleep;
 mod stop;
 mod terminals;

@@ -1,17 +1,24 @@
 //! One service's life (pure): what it is doing, and what is to be done next. Time is an argument, in milliseconds.
 //!
 //! ```text
-//! stopped ─start─▶ spawning ─▶ fresh ─1 s─▶ running ─exit─▶ (ending its group) ─▶ waiting ─▶ spawning …
-//!    ▲                 └unspawnable×3─▶ failed ◀─8 exits in a streak─┘
-//!    └────────── ending: TERM, grace, KILL to the whole group ◀─stop─ any
+//!                needs not ready                  ready: HTTP, TCP, delay, or 1 s
+//!                   ▼      │                            │
+//! stopped ─start─▶ needing ─▶ spawning ─▶ fresh ─1 s─▶ running ─exit─▶ (ending the rest) ─▶ waiting ─▶ needing …
+//!    ▲                            └unspawnable×3─▶ failed ◀─8 exits in a streak, or never restarted─┘
+//!    └────────── ending: TERM, grace, KILL to all of its processes ◀─stop─ any
 //! ```
 //!
-//! Invariants: a service is never spawned while a process of its group may live; each ending ends; `failed` and
-//! `stopped` stay until somebody asks.
+//! Invariants: a service is never spawned while a process of it may live, nor while what it needs is not ready; each
+//! ending ends; `failed` and `stopped` stay until somebody asks.
+
+mod report;
 
 use serde::{Deserialize, Serialize};
 use snapvm_protocol::agent::SleepKind;
-use snapvm_protocol::services::{AtSleep, DesiredState, ServiceAction, ServiceDefinition, ServiceState, ServiceStatus};
+use snapvm_protocol::services::{
+    AtSleep, Containment, DesiredState, EXITS_KEPT, Readiness, RestartPolicy, ServiceAction, ServiceDefinition,
+    ServiceExit, Unready,
+};
 
 /// A process that lived this long counts as running.
 const SETTLED: u64 = 1_000;
@@ -23,15 +30,15 @@ const BACKOFF_MAX: u64 = 60_000;
 const EXITS_MAX: u32 = 8;
 /// Spawns in a row that may fail.
 const SPAWNS_MAX: u32 = 3;
-/// Between two looks at whether a group is gone whose leader is.
+/// Between two looks at whether everything is gone once the leader is.
 const LOOK: u64 = 100;
-/// After a KILL, the longest wait for a group that the kernel cannot end.
+/// After a KILL, the longest wait for a process that the kernel cannot end.
 const UNKILLABLE: u64 = 5_000;
 
 /// Intervals that tests shorten.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Intervals {
-    /// Between TERM and KILL.
+    /// Between TERM and KILL, where the definition says nothing.
     pub grace: u64,
     /// The first wait before a restart.
     pub backoff: u64,
@@ -39,24 +46,43 @@ pub struct Intervals {
 
 pub use crate::reaper::Exit;
 
-/// What is to be done.
+/// What is to be done. Processes are named by the group of the one that was spawned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Effect {
-    /// Spawn it, then call [`Lifecycle::spawned`] or [`Lifecycle::unspawnable`].
+    /// Spawn it, then call [`Lifecycle::spawned`] or [`Lifecycle::unspawnable`], unless [`Lifecycle::is_to_spawn`] has
+    /// changed by then.
     Spawn,
-    /// TERM to this process group.
+    /// TERM to all of its processes.
     Terminate(u32),
-    /// KILL to this process group.
+    /// KILL to all of its processes.
     Kill(u32),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 enum Doing {
     Stopped,
+    /// It starts once what it needs is ready.
+    Needing,
     Spawning,
-    Alive { pid: u32, since: u64 },
-    Waiting { until: u64 },
-    Ending { group: u32, leader: bool, deadline: u64, killed: bool, then: Then },
+    Alive {
+        pid: u32,
+        since: u64,
+        #[serde(default)]
+        ready: bool,
+        /// It is not, and should have been by now.
+        #[serde(default)]
+        late: bool,
+    },
+    Waiting {
+        until: u64,
+    },
+    Ending {
+        group: u32,
+        leader: bool,
+        deadline: u64,
+        killed: bool,
+        then: Then,
+    },
     Failed,
 }
 
@@ -75,6 +101,7 @@ pub struct Lifecycle {
     pub definition: ServiceDefinition,
     intervals: Intervals,
     doing: Doing,
+    /// Exits in the present streak.
     exits: u32,
     spawns_failed: u32,
     restarts: u32,
@@ -84,6 +111,20 @@ pub struct Lifecycle {
     /// Stopped for a sleep: started again when that is called off.
     for_sleep: bool,
     removed: bool,
+    /// What it needs and is not ready.
+    #[serde(default)]
+    unready: Vec<Unready>,
+    /// It did what it had to, and is not restarted: those that need it may start.
+    #[serde(default)]
+    finished: bool,
+    /// Since when its process has lived.
+    #[serde(default)]
+    spawned_at: u64,
+    #[serde(default)]
+    containment: Option<Containment>,
+    /// How its processes ended, newest first.
+    #[serde(default)]
+    history: Vec<ServiceExit>,
 }
 
 impl Lifecycle {
@@ -91,6 +132,7 @@ impl Lifecycle {
     #[must_use]
     pub fn new(definition: ServiceDefinition, intervals: Intervals) -> Self {
         Self {
+            unready: unknown(&definition.needs),
             definition,
             intervals,
             doing: Doing::Stopped,
@@ -101,75 +143,19 @@ impl Lifecycle {
             held: false,
             for_sleep: false,
             removed: false,
-        }
-    }
-
-    /// What to report.
-    #[must_use]
-    pub fn status(&self, now: u64) -> ServiceStatus {
-        let (state, pid) = match self.doing {
-            Doing::Stopped => (ServiceState::Stopped, None),
-            Doing::Spawning | Doing::Waiting { .. } => (ServiceState::Starting, None),
-            Doing::Alive { pid, since } if now.saturating_sub(since) < SETTLED => (ServiceState::Starting, Some(pid)),
-            Doing::Alive { pid, .. } => (ServiceState::Running, Some(pid)),
-            Doing::Ending { group, leader, .. } => (ServiceState::Stopping, leader.then_some(group)),
-            Doing::Failed => (ServiceState::Failed, None),
-        };
-        let error = self.error.clone();
-        ServiceStatus { name: self.definition.name.clone(), state, pid, restarts: self.restarts, error }
-    }
-
-    /// Whether nothing of it runs or is about to.
-    #[must_use]
-    pub fn is_still(&self) -> bool {
-        matches!(self.doing, Doing::Stopped | Doing::Failed)
-    }
-
-    /// Whether its definition is gone.
-    #[must_use]
-    pub fn is_removed(&self) -> bool {
-        self.removed
-    }
-
-    /// Whether it was removed and is gone.
-    #[must_use]
-    pub fn is_gone(&self) -> bool {
-        self.removed && self.is_still()
-    }
-
-    /// When [`Lifecycle::tick`] is due.
-    #[must_use]
-    pub fn due(&self, now: u64) -> Option<u64> {
-        match self.doing {
-            Doing::Alive { since, .. } => Some(since.saturating_add(SETTLED)).filter(|settled| now < *settled),
-            Doing::Waiting { until } => Some(until),
-            Doing::Ending { leader: false, deadline, .. } => Some(deadline.min(now.saturating_add(LOOK))),
-            Doing::Ending { deadline, .. } => Some(deadline),
-            Doing::Stopped | Doing::Spawning | Doing::Failed => None,
-        }
-    }
-
-    /// The process that is to be awaited.
-    #[must_use]
-    pub fn process(&self) -> Option<u32> {
-        match self.doing {
-            Doing::Alive { pid, .. } | Doing::Ending { group: pid, leader: true, .. } => Some(pid),
-            _ => None,
-        }
-    }
-
-    /// The group to look at: its leader is gone, the rest may not be.
-    #[must_use]
-    pub fn orphaned_group(&self) -> Option<u32> {
-        match self.doing {
-            Doing::Ending { group, leader: false, .. } => Some(group),
-            _ => None,
+            finished: false,
+            spawned_at: 0,
+            containment: None,
+            history: Vec::new(),
         }
     }
 
     /// Takes a new definition; runs what should run and has changed.
     pub fn define(&mut self, definition: ServiceDefinition, now: u64) -> Option<Effect> {
         let before = std::mem::replace(&mut self.definition, definition);
+        if before.needs != self.definition.needs {
+            self.unready = unknown(&self.definition.needs);
+        }
         let is_changed = !runs_alike(&before, &self.definition);
         let turned_up = before.desired == DesiredState::Down && self.definition.desired == DesiredState::Up;
         let was_removed = std::mem::take(&mut self.removed);
@@ -180,6 +166,12 @@ impl Lifecycle {
             DesiredState::Up if is_changed && !self.held && !self.for_sleep => self.restart(now),
             DesiredState::Up => None,
         }
+    }
+
+    /// What it needs and is not ready, whenever that changes.
+    pub fn need(&mut self, unready: Vec<Unready>, now: u64) -> Option<Effect> {
+        self.unready = unready;
+        if self.doing == Doing::Needing { self.finish(Then::Start, now) } else { None }
     }
 
     /// Somebody asked for something.
@@ -198,7 +190,7 @@ impl Lifecycle {
     pub fn wake(&mut self, now: u64) -> Option<Effect> {
         self.held = false;
         self.for_sleep = false;
-        let runs = matches!(self.doing, Doing::Alive { .. } | Doing::Spawning);
+        let runs = matches!(self.doing, Doing::Alive { .. } | Doing::Spawning | Doing::Needing) || self.finished;
         if self.definition.desired == DesiredState::Up && !runs { self.start(now) } else { None }
     }
 
@@ -210,14 +202,19 @@ impl Lifecycle {
 
     /// A sleep of this kind is ordered.
     pub fn prepare_sleep(&mut self, kind: SleepKind, now: u64) -> Option<Effect> {
-        let stops = kind == SleepKind::Stop || self.definition.at_sleep == AtSleep::Stop;
-        if !stops || self.is_still() {
+        if !self.stops_for(kind) || self.is_still() {
             return None;
         }
         let was_up = !matches!(self.doing, Doing::Ending { then: Then::Stop | Then::Fail, .. });
         let effect = self.stop(now);
         self.for_sleep = was_up;
         effect
+    }
+
+    /// Whether a sleep of this kind stops it.
+    #[must_use]
+    pub fn stops_for(&self, kind: SleepKind) -> bool {
+        kind == SleepKind::Stop || self.definition.at_sleep == AtSleep::Stop
     }
 
     /// The sleep was called off.
@@ -228,10 +225,11 @@ impl Lifecycle {
     fn start(&mut self, now: u64) -> Option<Effect> {
         self.held = false;
         self.for_sleep = false;
+        self.finished = false;
         self.exits = 0;
         self.spawns_failed = 0;
         match &mut self.doing {
-            Doing::Alive { .. } | Doing::Spawning => None,
+            Doing::Alive { .. } | Doing::Spawning | Doing::Needing => None,
             Doing::Ending { then, .. } => {
                 *then = Then::Start;
                 None
@@ -246,9 +244,10 @@ impl Lifecycle {
 
     fn stop(&mut self, now: u64) -> Option<Effect> {
         self.for_sleep = false;
+        self.finished = false;
         match &mut self.doing {
             Doing::Stopped => None,
-            Doing::Spawning | Doing::Waiting { .. } | Doing::Failed => {
+            Doing::Needing | Doing::Spawning | Doing::Waiting { .. } | Doing::Failed => {
                 self.doing = Doing::Stopped;
                 None
             }
@@ -274,8 +273,8 @@ impl Lifecycle {
     }
 
     fn end(&mut self, group: u32, leader: bool, then: Then, now: u64) -> Effect {
-        let deadline = now.saturating_add(self.intervals.grace);
-        self.doing = Doing::Ending { group, leader, deadline, killed: false, then };
+        let grace = self.definition.stop_grace_seconds.map_or(self.intervals.grace, |grace| u64::from(grace) * 1000);
+        self.doing = Doing::Ending { group, leader, deadline: now.saturating_add(grace), killed: false, then };
         Effect::Terminate(group)
     }
 
@@ -284,20 +283,24 @@ impl Lifecycle {
             Then::Stop => Doing::Stopped,
             Then::Fail => Doing::Failed,
             Then::Wait(time) => Doing::Waiting { until: now.saturating_add(time) },
+            Then::Start if !self.unready.is_empty() => Doing::Needing,
             Then::Start => Doing::Spawning,
         };
         (self.doing == Doing::Spawning).then_some(Effect::Spawn)
     }
 
     /// It was spawned.
-    pub fn spawned(&mut self, pid: u32, now: u64) -> Option<Effect> {
+    pub fn spawned(&mut self, pid: u32, containment: Containment, now: u64) -> Option<Effect> {
         self.spawns_failed = 0;
-        if self.doing == Doing::Spawning {
-            self.doing = Doing::Alive { pid, since: now };
-            return None;
+        self.spawned_at = now;
+        self.containment = Some(containment);
+        if self.doing != Doing::Spawning {
+            // Not wanted any more.
+            return Some(self.end(pid, true, Then::Stop, now));
         }
-        // Not wanted any more.
-        Some(self.end(pid, true, Then::Stop, now))
+        self.doing = Doing::Alive { pid, since: now, ready: false, late: false };
+        self.look_at_readiness(now);
+        None
     }
 
     /// It could not be spawned.
@@ -312,8 +315,17 @@ impl Lifecycle {
         self.finish(then, now);
     }
 
-    /// Its process ended; others of its group may live.
-    pub fn exited(&mut self, exit: Exit, group_lives: bool, now: u64) -> Option<Effect> {
+    /// The process of this id was asked, and is ready.
+    pub fn is_found_ready(&mut self, asked: u32) {
+        if let Doing::Alive { pid, ready, .. } = &mut self.doing
+            && *pid == asked
+        {
+            *ready = true;
+        }
+    }
+
+    /// Its process ended, at this Unix time; others of its group may live.
+    pub fn exited(&mut self, exit: Exit, group_lives: bool, now: u64, unix_ms: u64) -> Option<Effect> {
         match &mut self.doing {
             Doing::Ending { leader, then, .. } => {
                 *leader = false;
@@ -321,27 +333,54 @@ impl Lifecycle {
                 if then == Then::Stop {
                     self.error = None;
                 }
+                self.note(exit, true, now, unix_ms);
                 if group_lives { None } else { self.finish(then, now) }
             }
-            Doing::Alive { pid, since } => {
+            Doing::Alive { pid, since, .. } => {
                 let group = *pid;
                 if now.saturating_sub(*since) >= STEADY {
                     self.exits = 0;
                 }
-                self.exits = self.exits.saturating_add(1);
-                self.error = Some(match exit {
-                    Exit::Code(code) => format!("exited with code {code}"),
-                    Exit::Signal(signal) => format!("killed by signal {signal}"),
-                });
-                let is_over = self.exits >= EXITS_MAX;
-                let then = if is_over { Then::Fail } else { Then::Wait(self.backoff(self.exits)) };
+                self.note(exit, false, now, unix_ms);
+                let then = self.after(exit);
                 if group_lives { Some(self.end(group, false, then, now)) } else { self.finish(then, now) }
             }
             _ => None,
         }
     }
 
-    /// Nothing of the group lives any more.
+    fn note(&mut self, exit: Exit, ordered: bool, now: u64, at_ms: u64) {
+        let (code, signal) = match exit {
+            Exit::Code(code) => (Some(code), None),
+            Exit::Signal(signal) => (None, Some(signal)),
+        };
+        let ran_ms = now.saturating_sub(self.spawned_at);
+        self.history.insert(0, ServiceExit { at_ms, code, signal, ran_ms, ordered });
+        self.history.truncate(EXITS_KEPT);
+    }
+
+    /// What follows an end that nobody ordered.
+    fn after(&mut self, exit: Exit) -> Then {
+        let has_failed = exit != Exit::Code(0);
+        self.error = Some(match exit {
+            Exit::Code(code) => format!("exited with code {code}"),
+            Exit::Signal(signal) => format!("killed by signal {signal}"),
+        });
+        match self.definition.restart {
+            RestartPolicy::OnFailure | RestartPolicy::Never if !has_failed => {
+                self.finished = true;
+                self.error = None;
+                Then::Stop
+            }
+            RestartPolicy::Never => Then::Fail,
+            RestartPolicy::Always | RestartPolicy::OnFailure => {
+                self.exits = self.exits.saturating_add(1);
+                if self.exits >= EXITS_MAX { Then::Fail } else { Then::Wait(self.backoff(self.exits)) }
+            }
+        }
+    }
+
+    /// Nothing of it lives any more.
     pub fn group_gone(&mut self, now: u64) -> Option<Effect> {
         match self.doing {
             Doing::Ending { leader: false, then, .. } => self.finish(then, now),
@@ -351,6 +390,7 @@ impl Lifecycle {
 
     /// Time passed.
     pub fn tick(&mut self, now: u64) -> Option<Effect> {
+        self.look_at_readiness(now);
         match &mut self.doing {
             Doing::Waiting { until } if now >= *until => {
                 self.restarts = self.restarts.saturating_add(1);
@@ -369,10 +409,40 @@ impl Lifecycle {
         }
     }
 
+    /// Being ready by time, and being late, come by themselves.
+    fn look_at_readiness(&mut self, now: u64) {
+        let (ready_at, late_at) = (self.ready_at(), self.late_at());
+        if let Doing::Alive { ready, late, .. } = &mut self.doing {
+            *ready |= ready_at.is_some_and(|at| now >= at);
+            *late |= late_at.is_some_and(|at| now >= at);
+        }
+    }
+
+    /// When it is ready by itself; nothing for one that has to be asked, or is ready.
+    fn ready_at(&self) -> Option<u64> {
+        let Doing::Alive { since, ready: false, .. } = self.doing else { return None };
+        match self.definition.ready {
+            None => Some(since.saturating_add(SETTLED)),
+            Some(Readiness::Delay { seconds }) => Some(since.saturating_add(u64::from(seconds) * 1000)),
+            Some(Readiness::Http { .. } | Readiness::Tcp { .. }) => None,
+        }
+    }
+
+    /// When it should have said that it is ready; nothing for one that needs not, or that is late already.
+    fn late_at(&self) -> Option<u64> {
+        let Doing::Alive { since, ready: false, late: false, .. } = self.doing else { return None };
+        self.probe()?;
+        Some(since.saturating_add(u64::from(self.ready_limit_seconds()) * 1000))
+    }
+
     fn backoff(&self, streak: u32) -> u64 {
         let doublings = streak.saturating_sub(1).min(20);
         self.intervals.backoff.saturating_mul(1 << doublings).min(BACKOFF_MAX)
     }
+}
+
+fn unknown(needs: &[String]) -> Vec<Unready> {
+    needs.iter().map(|name| Unready { name: name.clone(), state: None }).collect()
 }
 
 fn runs_alike(one: &ServiceDefinition, other: &ServiceDefinition) -> bool {

@@ -14,7 +14,7 @@ use crate::support::{World, apps, machine, now_ms, origin, platform, soon, ticke
 
 /// Orphans come to the agent, as they do where it is process 1; a short grace.
 async fn world() -> World {
-    World::with(json!({"command_grace": 300}), &[("SNAPVM_TEST_SUBREAPER", "1")]).await
+    World::with(json!({"command_grace": 300}), &[]).await
 }
 
 fn sh(line: &str) -> Value {

@@ -16,6 +16,7 @@ mod logs;
 mod screens;
 mod services;
 mod sleep;
+mod supervision;
 mod support;
 mod terminals;
 mod upgrade;

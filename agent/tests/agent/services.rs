@@ -1,25 +1,14 @@
 //! Services: crashes, stubborn ones, forks, changes, logs.
 
-use std::collections::BTreeMap;
-
 use serde_json::json;
 use snapvm_protocol::agent::{ToAgent, ToObject};
-use snapvm_protocol::services::{AtSleep, DesiredState, ServiceAction, ServiceDefinition, ServiceState, ServiceStatus};
+use snapvm_protocol::services::{DesiredState, ServiceAction, ServiceDefinition, ServiceState, ServiceStatus};
 
 use crate::support::origin::{Control, welcome};
 use crate::support::{World, soon};
 
 pub fn shell(name: &str, script: &str) -> ServiceDefinition {
-    ServiceDefinition {
-        name: name.into(),
-        command: "sh".into(),
-        args: vec!["-c".into(), script.into()],
-        directory: None,
-        environment: BTreeMap::new(),
-        http_port: None,
-        at_sleep: AtSleep::Keep,
-        desired: DesiredState::Up,
-    }
+    ServiceDefinition { args: vec!["-c".into(), script.into()], ..ServiceDefinition::new(name, "sh") }
 }
 
 pub fn welcome_with(list: Vec<ServiceDefinition>) -> ToAgent {
@@ -45,7 +34,7 @@ fn is_alive(pid: u32) -> bool {
     stat.rsplit(')').next().is_some_and(|rest| !rest.is_empty() && !rest.trim_start().starts_with('Z'))
 }
 
-async fn gone(pid: u32) {
+pub async fn gone(pid: u32) {
     soon(&format!("process {pid} ends"), async {
         while is_alive(pid) {
             tokio::task::yield_now().await;
@@ -54,7 +43,7 @@ async fn gone(pid: u32) {
     .await;
 }
 
-async fn number_in(path: &std::path::Path) -> u32 {
+pub async fn number_in(path: &std::path::Path) -> u32 {
     soon("a number in a file", async {
         loop {
             if let Some(number) = std::fs::read_to_string(path).ok().and_then(|text| text.trim().parse().ok()) {
@@ -72,9 +61,18 @@ async fn a_crash_loop_fails_and_says_why() {
     let mut control = world.control_with(welcome_with(vec![shell("loops", "echo once more; exit 3")])).await;
     let status = state_of(&mut control, "loops", ServiceState::Failed).await;
     assert_eq!((status.restarts, status.error.as_deref()), (7, Some("exited with code 3")));
-    let log = std::fs::read_to_string(world.home.path().join("logs/loops.log")).unwrap();
-    let said: Vec<&str> = log.lines().map(|line| line.split_once(' ').unwrap().1).collect();
-    assert_eq!(said, ["once more"; 8]);
+    let log = world.home.path().join("logs/loops.log");
+    soon("its whole log", async {
+        loop {
+            let text = std::fs::read_to_string(&log).unwrap();
+            let said: Vec<&str> = text.lines().filter_map(|line| Some(line.split_once(' ')?.1)).collect();
+            if said == ["once more"; 8] {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
     // Sticky over lists, until asked.
     control.send(&ToAgent::ServiceCommand { name: "loops".into(), action: ServiceAction::Start }).await;
     state_of(&mut control, "loops", ServiceState::Starting).await;
@@ -109,7 +107,7 @@ async fn one_that_ignores_term_is_killed_with_its_forks() {
 
 #[tokio::test]
 async fn forks_that_outlive_their_parent_are_ended_and_orphans_reaped() {
-    let mut world = World::with(json!({"grace": 300, "service_backoff": 20}), &[("SNAPVM_TEST_SUBREAPER", "1")]).await;
+    let mut world = World::with(json!({"grace": 300, "service_backoff": 20}), &[]).await;
     let file = world.home.path().join("fork");
     let script = format!("test -e {0} && exec sleep 1000; sleep 1000 & echo $! > {0}; exit 1", file.display());
     let mut control = world.control_with(welcome_with(vec![shell("forks", &script)])).await;

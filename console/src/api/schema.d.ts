@@ -802,6 +802,8 @@ export interface components {
              */
             limit: number;
         };
+        /** @description How the agent finds every process of a service. */
+        Containment: "cgroup" | "descent";
         /** @description A sign-up. */
         CreateAccount: {
             /** @description The address to sign in with. */
@@ -1315,6 +1317,38 @@ export interface components {
              * @default null
              */
             http_port?: number | null;
+            /**
+             * @description Whether the machine does not hibernate by itself while it runs.
+             * @default false
+             */
+            keep_awake?: boolean;
+            /**
+             * @description Services of the machine that are to be ready before it starts.
+             * @default []
+             */
+            needs?: string[];
+            /**
+             * @description How it shows that it is ready; by running for a second when absent.
+             * @default null
+             */
+            ready?: components["schemas"]["Readiness"] | null;
+            /**
+             * Format: uint16
+             * @description Seconds, 1 to 3600, after which it says that it is not ready yet; 60 when absent.
+             * @default null
+             */
+            ready_limit_seconds?: number | null;
+            /**
+             * @description When it is started again.
+             * @default always
+             */
+            restart?: components["schemas"]["RestartPolicy"];
+            /**
+             * Format: uint16
+             * @description Seconds between TERM and KILL, 1 to 300; 10 when absent.
+             * @default null
+             */
+            stop_grace_seconds?: number | null;
         };
         /** @description A variable's value. Its name is in the path. */
         PutVariable: {
@@ -1326,6 +1360,29 @@ export interface components {
             /** @description Its value: text of at most 32 KiB. Nothing in it is expanded. */
             value: string;
         };
+        /** @description How a service shows that it is ready for those that need it. */
+        Readiness: {
+            /** @constant */
+            by: "http";
+            /** @description The path, `/` at its start. */
+            path: string;
+        } | {
+            /** @constant */
+            by: "tcp";
+            /**
+             * Format: uint16
+             * @description The port.
+             */
+            port: number;
+        } | {
+            /** @constant */
+            by: "delay";
+            /**
+             * Format: uint16
+             * @description How long.
+             */
+            seconds: number;
+        };
         /** @description A region. */
         Region: {
             /** @description Its name in the API, and the provider's. */
@@ -1333,6 +1390,8 @@ export interface components {
             /** @description Its name for people. */
             label: string;
         };
+        /** @description When a service that ends is started again. */
+        RestartPolicy: "always" | "on_failure" | "never";
         /**
          * @description A role in an organization.
          * @enum {string}
@@ -1376,20 +1435,90 @@ export interface components {
              * @default null
              */
             http_port?: number | null;
+            /**
+             * @description Whether the machine does not hibernate by itself while it runs.
+             * @default false
+             */
+            keep_awake?: boolean;
             /** @description `^[a-z0-9][a-z0-9_.-]{0,62}$`, unique in its machine. */
             name: string;
+            /**
+             * @description Services that are to be ready before it starts, and that an ordered sleep stops after it.
+             * @default []
+             */
+            needs?: string[];
+            /**
+             * @description How it shows that it is ready; by running for a second when absent.
+             * @default null
+             */
+            ready?: components["schemas"]["Readiness"] | null;
+            /**
+             * Format: uint16
+             * @description Seconds after which it says that it is not ready yet; 60 when absent.
+             * @default null
+             */
+            ready_limit_seconds?: number | null;
+            /**
+             * @description When it is started again.
+             * @default always
+             */
+            restart?: components["schemas"]["RestartPolicy"];
             status?: components["schemas"]["ServiceStatus"] | null;
+            /**
+             * Format: uint16
+             * @description Seconds between TERM and KILL; 10 when absent.
+             * @default null
+             */
+            stop_grace_seconds?: number | null;
+        };
+        /** @description One end of a service's process. */
+        ServiceExit: {
+            /**
+             * Format: date-time
+             * @description A time, RFC 3339 in UTC.
+             */
+            at: string;
+            /**
+             * Format: int32
+             * @description Its exit code, where no signal ended it.
+             * @default null
+             */
+            code?: number | null;
+            /** @description Whether it had been told to end. */
+            ordered: boolean;
+            /**
+             * Format: uint64
+             * @description For how long it had run, in milliseconds.
+             */
+            ran_ms: number;
+            /**
+             * Format: int32
+             * @description The signal that ended it.
+             * @default null
+             */
+            signal?: number | null;
         };
         /** @description What a service is doing. */
         ServiceState: "stopped" | "starting" | "running" | "stopping" | "failed";
-        /** @description What the agent reports of a service. */
+        /** @description What a service was last seen doing. */
         ServiceStatus: {
             /**
-             * @description The last exit: a sentence for people, such as `exited with code 1` or `killed by signal 9`.
+             * @description How its processes are found, since it was last started.
+             * @default null
+             */
+            containment?: components["schemas"]["Containment"] | null;
+            /**
+             * @description What is wrong: a sentence for people, such as `exited with code 1` or `not ready after 60 s`.
              * @default null
              */
             error?: string | null;
-            /** @description Which service. */
+            /** @description How its process ended, newest first, ten at most. */
+            exits: components["schemas"]["ServiceExit"][];
+            /**
+             * @description Whether the machine does not hibernate by itself now because of it.
+             * @default false
+             */
+            keeps_awake?: boolean;
             name: string;
             /**
              * Format: uint32
@@ -1398,13 +1527,22 @@ export interface components {
              */
             pid?: number | null;
             /**
+             * @description Whether those that need it may start.
+             * @default false
+             */
+            ready?: boolean;
+            /**
              * Format: uint32
              * @description How often it was started again since it was last started by hand or by a wake.
              * @default 0
              */
             restarts?: number;
-            /** @description What it is doing. */
             state: components["schemas"]["ServiceState"];
+            /**
+             * @description What it waits for before it starts.
+             * @default []
+             */
+            waiting_on?: components["schemas"]["Unready"][];
         };
         Services: {
             services: components["schemas"]["Service"][];
@@ -1552,6 +1690,16 @@ export interface components {
         Tokens: {
             tokens: components["schemas"]["Token"][];
         };
+        /** @description A needed service that is not ready. */
+        Unready: {
+            /** @description Which. */
+            name: string;
+            /**
+             * @description What it is doing; nothing where there is no such service.
+             * @default null
+             */
+            state?: components["schemas"]["ServiceState"] | null;
+        };
         /** @description Changes to a machine's settings. What is absent stays. */
         UpdateMachine: {
             /**
@@ -1619,6 +1767,8 @@ export interface components {
             live: boolean;
             /** @description Why it is in this state, for people. */
             reason: string;
+            /** @description Services that keep it awake while they run. */
+            services: string[];
             /**
              * Format: date-time
              * @description Since when.
@@ -1626,7 +1776,7 @@ export interface components {
             since: string;
             /**
              * Format: date-time
-             * @description When it hibernates if nothing happens; null when it is not awake, or a task keeps it awake.
+             * @description When it hibernates if nothing happens; null when it is not awake, or a task or a service keeps it awake.
              */
             sleeps_at?: string | null;
             state: components["schemas"]["MachineState"];
@@ -1650,6 +1800,7 @@ export type Cause = components['schemas']['Cause'];
 export type Checkpoint = components['schemas']['Checkpoint'];
 export type CheckpointState = components['schemas']['CheckpointState'];
 export type Checkpoints = components['schemas']['Checkpoints'];
+export type Containment = components['schemas']['Containment'];
 export type CreateAccount = components['schemas']['CreateAccount'];
 export type CreateCheckpoint = components['schemas']['CreateCheckpoint'];
 export type CreateHold = components['schemas']['CreateHold'];
@@ -1694,11 +1845,14 @@ export type Provider = components['schemas']['Provider'];
 export type PutPort = components['schemas']['PutPort'];
 export type PutService = components['schemas']['PutService'];
 export type PutVariable = components['schemas']['PutVariable'];
+export type Readiness = components['schemas']['Readiness'];
 export type Region = components['schemas']['Region'];
+export type RestartPolicy = components['schemas']['RestartPolicy'];
 export type Role = components['schemas']['Role'];
 export type RuntimeType = components['schemas']['RuntimeType'];
 export type Scope = components['schemas']['Scope'];
 export type Service = components['schemas']['Service'];
+export type ServiceExit = components['schemas']['ServiceExit'];
 export type ServiceState = components['schemas']['ServiceState'];
 export type ServiceStatus = components['schemas']['ServiceStatus'];
 export type Services = components['schemas']['Services'];
@@ -1712,6 +1866,7 @@ export type TerminalState = components['schemas']['TerminalState'];
 export type Terminals = components['schemas']['Terminals'];
 export type Token = components['schemas']['Token'];
 export type Tokens = components['schemas']['Tokens'];
+export type Unready = components['schemas']['Unready'];
 export type UpdateMachine = components['schemas']['UpdateMachine'];
 export type UpdateMember = components['schemas']['UpdateMember'];
 export type UpdateTerminal = components['schemas']['UpdateTerminal'];

@@ -189,6 +189,9 @@ pub struct Why {
     pub last_activity: Option<Activity>,
     /// Tasks of programs in the guest that keep it awake.
     pub tasks: Vec<String>,
+    /// Services that keep it awake while they run.
+    #[serde(default)]
+    pub services: Vec<String>,
     /// When it hibernates if nothing happens, Unix ms.
     pub sleeps_at_ms: Option<u64>,
 }

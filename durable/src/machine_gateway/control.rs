@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use snapvm_protocol::agent::{PROTOCOL_VERSION, ToAgent, ToObject, WokeBy, close, decode, version_of};
 use snapvm_protocol::ids::MachineId;
+use snapvm_protocol::services::{SERVICES_MAX, ServiceStatus};
 use snapvm_protocol::tickets::{Pass, Purpose, TicketError};
 use worker::{Request, Response, WebSocket, WebSocketPair};
 
@@ -153,7 +154,11 @@ impl<O: Outside> Gateway<O> {
             ToObject::SleepReady { sleep } => Event::SleepReady { sleep },
             ToObject::Tasks { names } => Event::Tasks { names },
             ToObject::UpgradeRefused { digest, reason, again } => Event::UpgradeRefused { digest, reason, again },
-            ToObject::Service(status) => return self.report(machine, Report::Service(status)).await,
+            ToObject::Service(status) => {
+                let status = status.bounded();
+                self.keeps(&status).await;
+                return self.report(machine, Report::Service(status)).await;
+            }
             ToObject::TerminalStarted(status) => {
                 self.mark_started(status.session);
                 return Ok(());
@@ -177,7 +182,7 @@ impl<O: Outside> Gateway<O> {
         socket: WebSocket,
         boot: &str,
         terminals: &[snapvm_protocol::agent::TerminalStatus],
-        services: &[snapvm_protocol::services::ServiceStatus],
+        services: &[ServiceStatus],
         woke: WokeBy,
     ) -> worker::Result<()> {
         let Some(binding) = self.binding().filter(|binding| binding.boot == boot) else {
@@ -226,12 +231,30 @@ impl<O: Outside> Gateway<O> {
         }
         self.raise_epoch(record.epoch);
         let _ = self.apply(Event::Holds { until_ms: record.holds }).await;
+        let keepers = services.iter().filter(|status| status.keeps_awake).map(|status| status.clone().bounded().name);
+        let _ = self.apply(Event::Keepers { names: keepers.collect() }).await;
         let _ = self.apply(Event::Hello).await;
         self.0.outside.log(&format!("machine {machine}: agent connected ({woke:?})"));
         for status in services {
-            self.report(machine, Report::Service(status.clone())).await?;
+            self.report(machine, Report::Service(status.clone().bounded())).await?;
         }
         Ok(())
+    }
+
+    /// A service that was not may keep the machine awake now, or the other way round.
+    async fn keeps(&self, status: &ServiceStatus) {
+        let mut names = match self.0.cache.borrow().as_ref() {
+            Some(cache) => cache.machine.keepers.clone(),
+            None => return,
+        };
+        if names.contains(&status.name) == status.keeps_awake {
+            return;
+        }
+        names.retain(|name| *name != status.name);
+        if status.keeps_awake && names.len() < SERVICES_MAX {
+            names.push(status.name.clone());
+        }
+        let _ = self.apply(Event::Keepers { names }).await;
     }
 
     /// The control socket closed or broke.

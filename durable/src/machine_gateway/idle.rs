@@ -1,9 +1,9 @@
 //! The idle clock (pure): since when nothing worth staying awake for has happened, what keeps a machine awake beside
 //! that, and until when.
 //!
-//! The agent proposes a sleep, since it sees what happens; whether there is one is decided here. A hold and a task of a
-//! program in the guest each keep an awake machine awake, and wake none; when the last of them ends, the clock starts
-//! anew. The agent proposes once in each timeout, which may then be too early, so an alarm asks again in time.
+//! The agent proposes a sleep, since it sees what happens; whether there is one is decided here. A hold, a task of a
+//! program in the guest, and a running service that is to each keep an awake machine awake, and wake none; when the last
+//! of them ends, the clock starts anew. The agent proposes once in each timeout, which may then be too early, so an alarm asks again in time.
 //!
 //! Invariants:
 //! * Nothing but a person puts a machine to sleep while a hold lasts.
@@ -28,21 +28,22 @@ impl Machine {
     }
 
     /// When it hibernates if nothing happens, Unix ms; `None` for one that is not awake, whose agent is not heard, or
-    /// that a task keeps awake for nobody knows how long.
+    /// that a task or a service keeps awake for nobody knows how long.
     #[must_use]
     pub fn sleeps_at_ms(&self, now: u64) -> Option<u64> {
-        if !self.is_ready() || !self.tasks.is_empty() {
+        if !self.is_ready() || !self.tasks.is_empty() || !self.keepers.is_empty() {
             return None;
         }
         let held_until = self.holds.iter().copied().filter(|until| *until > now).max();
         Some(self.quiet_since_ms().max(held_until.unwrap_or(0)) + self.idle_ms())
     }
 
-    /// Whether a hold or a task keeps it awake, or did within its idle timeout.
+    /// Whether a hold, a task or a service keeps it awake, or did within its idle timeout.
     #[must_use]
     pub fn is_kept(&self, now: u64) -> bool {
         self.live_holds(now) > 0
             || !self.tasks.is_empty()
+            || !self.keepers.is_empty()
             || self.last_kept_ms().is_some_and(|ended| now < ended + self.idle_ms())
     }
 
@@ -99,6 +100,18 @@ pub(super) fn tasks(machine: &mut Machine, names: Vec<String>, now: u64) {
         machine.kept_until_ms = Some(now);
     }
     machine.tasks = names;
+}
+
+/// The services that keep it awake.
+pub(super) fn keepers(machine: &mut Machine, names: Vec<String>, now: u64) {
+    if !machine.keepers.is_empty() && names.is_empty() {
+        machine.kept_until_ms = Some(now);
+    }
+    if names.iter().any(|name| !machine.keepers.contains(name)) {
+        // A sleep of an idle machine that is under way is called off.
+        machine.activity += 1;
+    }
+    machine.keepers = names;
 }
 
 /// Forgets holds that have ended; whether the last one has.

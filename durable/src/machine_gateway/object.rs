@@ -43,6 +43,7 @@ pub(super) struct Inner<O> {
     pub(super) at_work: RefCell<Vec<Work>>,
     /// A write to Postgres is under way.
     pub(super) saving: Cell<bool>,
+    pub(super) reporting: Cell<bool>,
     /// The state has changed since it began.
     pub(super) save_again: Cell<bool>,
     /// How many readings of the variables have begun.
@@ -78,6 +79,7 @@ impl<O: Outside> Gateway<O> {
             waiters: RefCell::new(Vec::new()),
             at_work: RefCell::new(Vec::new()),
             saving: Cell::new(false),
+            reporting: Cell::new(false),
             save_again: Cell::new(false),
             readings: Cell::new(0),
         })))

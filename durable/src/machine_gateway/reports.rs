@@ -11,6 +11,8 @@ use super::outside::{Failure, Outside};
 use super::state::Event;
 
 const KIND: &str = "report";
+/// Rounds of writing what came during the one before, until the alarm goes on with it.
+const ROUNDS: usize = 100;
 
 /// A report that Postgres may lack.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,20 +37,36 @@ impl<O: Outside> Gateway<O> {
     /// Takes a report, and writes it; should that fail, the alarm's next save tries again.
     pub(super) async fn report(&self, machine: MachineId, report: Report) -> worker::Result<()> {
         self.0.memory.put_item(KIND, &report.id(), &report)?;
-        if !self.write_report(machine, &report).await {
+        if !self.write_reports(machine).await {
             let _ = self.apply(Event::SaveFailed).await;
         }
         Ok(())
     }
 
-    /// Writes every report that Postgres lacks; false when there are some left.
+    /// Writes every report that Postgres lacks, one after the other, so that the last one of a thing is what stays; false
+    /// when there are some left. While they are being written already, that writes what came meanwhile too.
     pub(super) async fn write_reports(&self, machine: MachineId) -> bool {
-        for report in self.0.memory.items::<Report>(KIND).unwrap_or_default() {
-            if !self.write_report(machine, &report).await {
-                return false;
+        if self.0.reporting.replace(true) {
+            return true;
+        }
+        let written = self.write_all(machine).await;
+        self.0.reporting.set(false);
+        written
+    }
+
+    async fn write_all(&self, machine: MachineId) -> bool {
+        for _ in 0..ROUNDS {
+            let reports = self.0.memory.items::<Report>(KIND).unwrap_or_default();
+            if reports.is_empty() {
+                return true;
+            }
+            for report in reports {
+                if !self.write_report(machine, &report).await {
+                    return false;
+                }
             }
         }
-        true
+        false
     }
 
     async fn write_report(&self, machine: MachineId, report: &Report) -> bool {

@@ -82,6 +82,9 @@ pub struct Machine {
     pub alarm_ms: Option<u64>,
     /// Tasks of programs in the guest.
     pub tasks: Vec<String>,
+    /// Services that keep it awake while they run.
+    #[serde(default)]
+    pub keepers: Vec<String>,
     /// Whether Postgres lacks the present state.
     pub unsaved: bool,
     /// Seconds between looks at a runtime that has not paused yet.
@@ -271,6 +274,11 @@ pub enum Event {
         /// Their names.
         names: Vec<String>,
     },
+    /// Services that keep it awake: all that there are.
+    Keepers {
+        /// Their names.
+        names: Vec<String>,
+    },
     /// Holds were taken or ended: all that there are.
     Holds {
         /// Until when, Unix ms.
@@ -420,6 +428,7 @@ impl Machine {
             limited_since_ms: None,
             alarm_ms: None,
             tasks: Vec::new(),
+            keepers: Vec::new(),
             unsaved: false,
             looks_seconds,
             upgrade: Upgrade::default(),

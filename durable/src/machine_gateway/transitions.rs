@@ -60,6 +60,10 @@ fn take(machine: &mut Machine, event: Event, now: u64) -> Result<Vec<Effect>, Re
             idle::tasks(machine, names, now);
             vec![]
         }
+        Event::Keepers { names } => {
+            idle::keepers(machine, names, now);
+            vec![]
+        }
         Event::Holds { until_ms } => {
             idle::hold(machine, until_ms, now);
             vec![]
@@ -248,7 +252,7 @@ fn hibernate(machine: &mut Machine, by: By, now: u64) -> Result<Vec<Effect>, Ref
             let (reason, unless) = if by.is_order() {
                 // They last, and keep it awake again once somebody wakes it.
                 (format!("Hibernating, {}{}.", by.manner(), clock::although(holds)), None)
-            } else if holds > 0 {
+            } else if holds > 0 || !machine.keepers.is_empty() {
                 return Ok(vec![]);
             } else {
                 (

@@ -16,6 +16,7 @@ impl<O: Outside> Gateway<O> {
             connected: machine.connected,
             last_activity: machine.last_activity,
             tasks: machine.tasks.clone(),
+            services: if machine.is_ready() { machine.keepers.clone() } else { Vec::new() },
             sleeps_at_ms: machine.sleeps_at_ms(now),
         })
     }

@@ -55,9 +55,13 @@ impl Freezer {
 
     /// Every process in it.
     pub(super) fn processes(&self) -> Vec<Pid> {
-        let (Self::Version1(folder) | Self::Version2(folder)) = self;
-        let text = fs::read_to_string(folder.join("cgroup.procs")).unwrap_or_default();
-        text.lines().filter_map(|line| Pid::from_raw(line.parse().ok()?)).collect()
+        let mut found = Vec::new();
+        match self {
+            Self::Version1(folder) => gather(folder, false, &mut found),
+            // The guest may have divided it.
+            Self::Version2(folder) => gather(folder, true, &mut found),
+        }
+        found
     }
 
     fn is_frozen(&self) -> bool {
@@ -67,6 +71,34 @@ impl Freezer {
         };
         fs::read_to_string(folder.join(file)).is_ok_and(|text| text.lines().any(|have| have == line))
     }
+}
+
+fn gather(folder: &Path, below: bool, found: &mut Vec<Pid>) {
+    let text = fs::read_to_string(folder.join("cgroup.procs")).unwrap_or_default();
+    found.extend(text.lines().filter_map(|line| Pid::from_raw(line.parse().ok()?)));
+    if below {
+        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                gather(&entry.path(), true, found);
+            }
+        }
+    }
+}
+
+/// Where the unified hierarchy is mounted, if it is.
+pub(super) fn unified() -> Option<PathBuf> {
+    mounted(&fs::read_to_string("/proc/self/mountinfo").ok()?, "cgroup2", "")
+}
+
+/// Where a hierarchy of this kind and with this option is mounted.
+fn mounted(mounts: &str, kind: &str, option: &str) -> Option<PathBuf> {
+    mounts.lines().find_map(|line| {
+        let (front, back) = line.split_once(" - ")?;
+        let point = front.split(' ').nth(4)?;
+        let mut back = back.split(' ');
+        let is_it = back.next()? == kind && back.nth(1)?.split(',').any(|it| option.is_empty() || it == option);
+        is_it.then(|| PathBuf::from(point))
+    })
 }
 
 fn write(folder: &Path, file: &str, value: &str) -> Result<(), ContainerError> {
@@ -85,19 +117,10 @@ fn find(memberships: &str, mounts: &str) -> Option<Freezer> {
             (is_it && path != "/").then(|| path.trim_start_matches('/').to_owned())
         })
     };
-    let mounted = |kind: &str, option: &str| {
-        mounts.lines().find_map(|line| {
-            let (front, back) = line.split_once(" - ")?;
-            let point = front.split(' ').nth(4)?;
-            let mut back = back.split(' ');
-            let is_it = back.next()? == kind && back.nth(1)?.split(',').any(|it| option.is_empty() || it == option);
-            is_it.then(|| PathBuf::from(point))
-        })
-    };
-    if let (Some(path), Some(point)) = (path_in("freezer"), mounted("cgroup", "freezer")) {
+    if let (Some(path), Some(point)) = (path_in("freezer"), mounted(mounts, "cgroup", "freezer")) {
         return Some(Freezer::Version1(point.join(path)));
     }
-    Some(Freezer::Version2(mounted("cgroup2", "")?.join(path_in("")?)))
+    Some(Freezer::Version2(mounted(mounts, "cgroup2", "")?.join(path_in("")?)))
 }
 
 #[cfg(test)]

@@ -1,8 +1,10 @@
 //! The OCI configuration of a sprite.
 
+use std::path::Path;
+
 use serde_json::{Value, json};
 
-use super::{ID_COUNT, ID_SHIFT, Plan};
+use super::{DELEGATED, ID_COUNT, ID_SHIFT, Plan};
 
 /// What a sprite may use.
 #[derive(Debug, Clone, Copy)]
@@ -58,8 +60,8 @@ const REFUSED_CALLS: &[&str] = &[
 /// Programs that find these missing do without.
 const MISSING_CALLS: &[&str] = &["io_uring_enter", "io_uring_register", "io_uring_setup"];
 
-/// Renders `config.json`.
-pub(super) fn render(plan: &Plan<'_>) -> Value {
+/// Renders `config.json`; `delegated` is the control group that the guest may divide, where there is one.
+pub(super) fn render(plan: &Plan<'_>, delegated: Option<&Path>) -> Value {
     let mapping = json!([{ "containerID": 0, "hostID": ID_SHIFT, "size": ID_COUNT }]);
     let mut resources = json!({
         "memory": { "limit": i64::from(plan.limits.memory) * 1024 * 1024 },
@@ -86,7 +88,7 @@ pub(super) fn render(plan: &Plan<'_>) -> Value {
             "noNewPrivileges": false,
             "capabilities": { "bounding": CAPABILITIES, "effective": CAPABILITIES, "permitted": CAPABILITIES },
         },
-        "mounts": mounts(&guest, plan),
+        "mounts": mounts(&guest, plan, delegated),
         "linux": {
             "namespaces": [
                 { "type": "pid" }, { "type": "network" }, { "type": "ipc" }, { "type": "uts" }, { "type": "mount" },
@@ -113,8 +115,8 @@ pub(super) fn render(plan: &Plan<'_>) -> Value {
     })
 }
 
-fn mounts(guest: &std::path::Path, plan: &Plan<'_>) -> Value {
-    json!([
+fn mounts(guest: &Path, plan: &Plan<'_>, delegated: Option<&Path>) -> Value {
+    let mut mounts = json!([
         { "destination": "/proc", "type": "proc", "source": "proc", "options": ["nosuid", "noexec", "nodev"] },
         { "destination": "/dev", "type": "tmpfs", "source": "tmpfs",
           "options": ["nosuid", "strictatime", "mode=755", "size=65536k"] },
@@ -132,5 +134,10 @@ fn mounts(guest: &std::path::Path, plan: &Plan<'_>) -> Value {
           "options": ["bind", "ro", "nosuid", "nodev"] },
         { "destination": "/.sprite/logs", "type": "bind", "source": plan.folders.join("logs"),
           "options": ["bind", "nosuid", "nodev", "noexec"] },
-    ])
+    ]);
+    if let (Some(list), Some(delegated)) = (mounts.as_array_mut(), delegated) {
+        list.push(json!({ "destination": format!("/.sprite/{DELEGATED}"), "type": "bind", "source": delegated,
+          "options": ["bind", "nosuid", "nodev", "noexec"] }));
+    }
+    mounts
 }

@@ -17,7 +17,7 @@ use super::{Control, files, lock};
 use crate::wire::{FromGuest, Program, Size};
 
 /// The user that exec and services run as.
-pub(super) const USER: u32 = 1000;
+pub(crate) const USER: u32 = 1000;
 
 /// How long the reaper waits when there is nothing to reap.
 const CHILDLESS: Duration = Duration::from_secs(30);

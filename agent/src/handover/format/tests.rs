@@ -7,7 +7,7 @@ use crate::services::lifecycle::{Intervals, Lifecycle};
 use proptest::prelude::*;
 use snapvm_protocol::agent::TerminalEnd;
 use snapvm_protocol::ids::TerminalId;
-use snapvm_protocol::services::{AtSleep, DesiredState, ServiceAction, ServiceDefinition};
+use snapvm_protocol::services::{Containment, ServiceAction, ServiceDefinition};
 
 fn bytes(most: usize) -> impl Strategy<Value = Vec<u8>> {
     proptest::collection::vec(any::<u8>(), 0..most)
@@ -44,18 +44,14 @@ fn terminal() -> impl Strategy<Value = Terminal> {
 fn service() -> impl Strategy<Value = Service> {
     (any::<u64>(), any::<u32>(), proptest::collection::vec(any::<i32>(), 0..3)).prop_map(|(now, pid, pipes)| {
         let definition = ServiceDefinition {
-            name: "web".into(),
-            command: "sh".into(),
             args: vec!["\0\u{7f}\"".into()],
-            directory: None,
             environment: [("SECRET".to_owned(), "é\n".to_owned())].into(),
             http_port: Some(3000),
-            at_sleep: AtSleep::Keep,
-            desired: DesiredState::Up,
+            ..ServiceDefinition::new("web", "sh")
         };
         let mut life = Lifecycle::new(definition, Intervals { grace: 1, backoff: 2 });
         life.command(ServiceAction::Start, now);
-        life.spawned(pid, now);
+        life.spawned(pid, Containment::Cgroup, now);
         Service { life, pipes }
     })
 }

@@ -79,6 +79,11 @@ pub async fn said(log: &mut mpsc::UnboundedReceiver<String>, words: &str) -> Str
     .await
 }
 
+/// What distinguishes the services of a world's agent from those of others.
+pub fn scope(home: &TempDir) -> String {
+    format!("snapvm-test-{}", home.path().file_name().unwrap().to_str().unwrap().trim_start_matches('.'))
+}
+
 /// The agent, and everything around it.
 pub struct World {
     pub agent: Child,
@@ -111,6 +116,7 @@ impl World {
             .env("SNAPVM_GUEST_SOCKET", home.path().join("api.sock"))
             .env("SNAPVM_TEST_TIMINGS", timings.to_string())
             .env("SNAPVM_TEST_LOGS", home.path().join("logs"))
+            .env("SNAPVM_TEST_SCOPE", scope(&home))
             .env("SNAPVM_TEST_NEXT_BINARY", home.path().join("agent.next"))
             .env("HOME", home.path())
             .env("SHELL", "/bin/bash")

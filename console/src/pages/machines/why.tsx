@@ -106,6 +106,7 @@ function Keepers({ why }: { why: Why }) {
         </div>
       )}
       {why.tasks.length > 0 && <div>Programs in it keep it awake: {why.tasks.join(", ")}.</div>}
+      {why.services.length > 0 && <div>Services keep it awake: {why.services.join(", ")}.</div>}
       {why.sleeps_at && (
         <div>
           If nothing happens, it hibernates <Since at={why.sleeps_at} />

@@ -1,19 +1,7 @@
 // Defining a service, or changing one. People type a command line; the API gets a program and its arguments.
-import {
-  Alert,
-  Button,
-  Group,
-  Input,
-  Modal,
-  NumberInput,
-  SegmentedControl,
-  Stack,
-  Text,
-  Textarea,
-  TextInput,
-} from "@mantine/core";
+import { Alert, Button, Group, Modal, NumberInput, Stack, Text, Textarea, TextInput } from "@mantine/core";
 import { useState } from "react";
-import type { AtSleep, Service } from "../../api/schema";
+import type { Service } from "../../api/schema";
 import { usePutService } from "../../api/services";
 import { fieldError, ProblemBox } from "../../components/problem";
 import {
@@ -24,8 +12,18 @@ import {
   parseEnvironment,
 } from "../../domain/command-line";
 import { refusePort, refuseServiceName } from "../../domain/names";
+import { refuseSupervision, SupervisionFields, supervisionBody, supervisionOf } from "./supervision-fields";
 
-const FIELDS = ["name", "command", "directory", "environment", "http_port"] as const;
+const FIELDS = [
+  "name",
+  "command",
+  "directory",
+  "environment",
+  "http_port",
+  "needs",
+  "ready",
+  "stop_grace_seconds",
+] as const;
 
 interface Props {
   opened: boolean;
@@ -58,7 +56,7 @@ function Form({ org, machine, services, service, onClose }: Props) {
   const [directory, setDirectory] = useState(service?.directory ?? "");
   const [variables, setVariables] = useState(formatEnvironment(service?.environment ?? {}));
   const [port, setPort] = useState<number | string>(service?.http_port ?? "");
-  const [atSleep, setAtSleep] = useState<AtSleep>(service?.at_sleep ?? "keep");
+  const [supervision, setSupervision] = useState(() => supervisionOf(service));
 
   const command = parseCommandLine(line);
   const environment = parseEnvironment(variables);
@@ -68,7 +66,9 @@ function Form({ org, machine, services, service, onClose }: Props) {
   const lineRefused = line !== "" && "error" in command ? command.error : null;
   const environmentRefused = "error" in environment ? environment.error : null;
   const portRefused = port === "" ? null : refusePort(Number(port));
-  const ready = name !== "" && !nameRefused && "command" in command && !environmentRefused && !portRefused;
+  const supervised = Object.keys(refuseSupervision(supervision, port)).length === 0;
+  const ready =
+    name !== "" && !nameRefused && "command" in command && !environmentRefused && !portRefused && supervised;
   return (
     <form
       onSubmit={(event) => {
@@ -82,7 +82,7 @@ function Form({ org, machine, services, service, onClose }: Props) {
                 directory: directory.trim() || null,
                 environment: environment.environment,
                 http_port: port === "" ? null : Number(port),
-                at_sleep: atSleep,
+                ...supervisionBody(supervision, service),
                 desired: service?.desired ?? "up",
               },
             },
@@ -165,27 +165,14 @@ function Form({ org, machine, services, service, onClose }: Props) {
           hideControls
           error={portRefused ?? fieldError(put.error, "http_port")}
         />
-        <Input.Wrapper
-          label="When the machine hibernates"
-          labelElement="div"
-          description={
-            atSleep === "keep"
-              ? "It goes on where it was when memory was kept, and is started again when it was not."
-              : "It gets TERM and time to write its state, and is started again at the next wake."
-          }
-        >
-          <SegmentedControl
-            size="xs"
-            mt={6}
-            aria-label="When the machine hibernates"
-            value={atSleep}
-            onChange={(value) => setAtSleep(value as AtSleep)}
-            data={[
-              { value: "keep", label: "Freeze it with the machine" },
-              { value: "stop", label: "Stop it first" },
-            ]}
-          />
-        </Input.Wrapper>
+        <SupervisionFields
+          value={supervision}
+          onChange={setSupervision}
+          name={name}
+          httpPort={port}
+          services={services}
+          error={put.error}
+        />
         <ProblemBox error={put.error} fields={FIELDS} />
         <Group justify="flex-end" gap="xs">
           <Button variant="default" onClick={onClose}>

@@ -22,10 +22,12 @@ import { notifyProblem } from "../../components/problem";
 import { StateBadge } from "../../components/state-badge";
 import { appUrl } from "../../domain/app-url";
 import { formatCommandLine } from "../../domain/command-line";
-import { type StateLook, serviceLook } from "../../domain/lifecycle";
 import { refuseRole } from "../../domain/roles";
+import { neededBy, remarks } from "../../domain/services";
 import { useMachine } from "../machines/use-machine";
+import { ServiceDetail } from "./detail-dialog";
 import { ServiceDialog } from "./edit-dialog";
+import { serviceStateLook } from "./state-look";
 
 /** In the address, for a service that is not there yet. */
 const NEW = ":new";
@@ -34,7 +36,7 @@ export function Services() {
   const { org, name, role, machine } = useMachine();
   const { data: services, error, refetch } = useQuery(servicesQuery(org, name));
   const navigate = useNavigate({ from: "/orgs/$org/machines/$machine/services" });
-  const { edit } = useSearch({ strict: false });
+  const { edit, show } = useSearch({ strict: false });
   const [deleting, setDeleting] = useState<string | null>(null);
   const remove = useDeleteService(org, name);
   const refused = refuseRole(role, "member");
@@ -79,6 +81,8 @@ export function Services() {
                 machine={name}
                 state={machine?.state ?? "running"}
                 refused={refused}
+                onShow={() => navigate({ search: { show: service.name } })}
+                neededBy={neededBy(services, service.name)}
                 onEdit={() => openEdit(service.name)}
                 onDelete={() => setDeleting(service.name)}
               />
@@ -92,6 +96,12 @@ export function Services() {
         machine={name}
         services={services}
         service={services.find((service) => service.name === edit)}
+        onClose={() => navigate({ search: {}, replace: true })}
+      />
+      <ServiceDetail
+        service={services.find((service) => service.name === show)}
+        services={services}
+        machine={machine?.state ?? "running"}
         onClose={() => navigate({ search: {}, replace: true })}
       />
       <ConfirmDialog
@@ -109,24 +119,14 @@ export function Services() {
   );
 }
 
-function look({ status, desired }: Service, machine: MachineState): StateLook {
-  if (desired === "up" && (machine === "hibernated" || machine === "stopped")) {
-    return { word: "Asleep", color: "indigo", unfinished: false };
-  }
-  if (!status) {
-    return desired === "up"
-      ? { word: "Not started yet", color: "gray", unfinished: false }
-      : { word: "Stopped", color: "gray", unfinished: false };
-  }
-  return serviceLook(status.state);
-}
-
 function Row({
   service,
   org,
   machine,
   state,
   refused,
+  neededBy,
+  onShow,
   onEdit,
   onDelete,
 }: {
@@ -135,6 +135,8 @@ function Row({
   machine: string;
   state: MachineState;
   refused: string | null;
+  neededBy: readonly string[];
+  onShow: () => void;
   onEdit: () => void;
   onDelete: () => void;
 }) {
@@ -145,22 +147,29 @@ function Row({
   const isUp = service.desired === "up";
   const { status, http_port: port } = service;
   const command = formatCommandLine(service.command, service.args ?? []);
+  const said = state === "running" ? remarks(service) : [];
   const url = deployment && port ? appUrl(deployment.apps, org, machine, port) : null;
   return (
     <Table.Tr>
       <Table.Td>
-        <Text size="sm" fw={550} className="code nowrap">
+        <Anchor
+          component="button"
+          type="button"
+          size="sm"
+          fw={550}
+          c="inherit"
+          className="code nowrap"
+          onClick={onShow}
+        >
           {service.name}
-        </Text>
+        </Anchor>
       </Table.Td>
       <Table.Td>
         <Stack gap={0}>
-          <StateBadge look={look(service, state)} />
-          {(status?.error || (status?.restarts ?? 0) > 0) && (
+          <StateBadge look={serviceStateLook(service, state)} />
+          {said.length > 0 && (
             <Text size="xs" c={status?.state === "failed" ? "red" : "dimmed"}>
-              {[status?.error, status?.restarts ? `restarted ${status.restarts} times` : null]
-                .filter(Boolean)
-                .join(", ")}
+              {said.join(" · ")}
             </Text>
           )}
         </Stack>
@@ -228,7 +237,12 @@ function Row({
               <ActionMenuItem icon={<IconPencil size={15} />} refused={refused} onClick={onEdit}>
                 Edit
               </ActionMenuItem>
-              <ActionMenuItem icon={<IconTrash size={15} />} color="red" refused={refused} onClick={onDelete}>
+              <ActionMenuItem
+                icon={<IconTrash size={15} />}
+                color="red"
+                refused={refused ?? (neededBy.length > 0 ? `Needed by ${neededBy.join(", ")}.` : null)}
+                onClick={onDelete}
+              >
                 Delete…
               </ActionMenuItem>
             </Menu.Dropdown>
