@@ -37,10 +37,22 @@ pub struct Offer {
     /// Most checkpoints of a machine.
     #[serde(default = "checkpoints")]
     pub checkpoints: i32,
+    /// What one organization may have, unless the operator says otherwise of it.
+    pub quota: Quota,
 }
 
 const fn checkpoints() -> i32 {
     10
+}
+
+/// What an organization may have.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
+pub struct Quota {
+    /// Machines.
+    pub machines: i32,
+    /// Machines that are awake at the same time.
+    pub awake: i32,
 }
 
 /// A size.
@@ -81,7 +93,7 @@ impl Config {
         let dial_origin = variables.text("DIAL_ORIGIN")?;
         let (_, dial) = dial_origin.split_once("://").ok_or(Error::Misconfigured("DIAL_ORIGIN must be an origin"))?;
         let offer = serde_json::from_str(&variables.text("OFFER")?)
-            .map_err(|_| Error::Misconfigured("OFFER must be JSON: runtimes, sizes, regions"))?;
+            .map_err(|_| Error::Misconfigured("OFFER must be JSON: runtimes, sizes, regions, quota"))?;
         Ok(Self {
             scheme: scheme.to_owned(),
             hosts: Hosts { console: console.to_owned(), apps: variables.text("APPS_DOMAIN")?, dial: dial.to_owned() },

@@ -31,6 +31,8 @@ pub enum Argument {
     Text(Option<String>),
     /// `int`.
     Int(Option<i32>),
+    /// `boolean`.
+    Bool(Option<bool>),
 }
 
 impl From<&str> for Argument {
@@ -56,6 +58,12 @@ impl From<i32> for Argument {
 impl From<Option<i32>> for Argument {
     fn from(number: Option<i32>) -> Self {
         Self::Int(number)
+    }
+}
+
+impl From<Option<bool>> for Argument {
+    fn from(answer: Option<bool>) -> Self {
+        Self::Bool(answer)
     }
 }
 
@@ -144,6 +152,7 @@ impl Database {
             .map(|argument| match argument {
                 Argument::Text(text) => (text as &(dyn ToSql + Sync), Type::TEXT),
                 Argument::Int(number) => (number as &(dyn ToSql + Sync), Type::INT4),
+                Argument::Bool(answer) => (answer as &(dyn ToSql + Sync), Type::BOOL),
             })
             .collect();
         let rows = within(self.client.query_typed(&statement, &parameters)).await?;

@@ -11,10 +11,12 @@ pub mod members;
 pub mod operator;
 pub mod orgs;
 pub mod ports;
+pub mod quotas;
 pub mod services;
 pub mod sessions;
 pub mod terminals;
 pub mod tokens;
+pub mod usage;
 pub mod variables;
 pub mod why;
 

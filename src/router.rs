@@ -9,8 +9,8 @@ use crate::answer::Answer;
 use crate::context::Call;
 use crate::error::Error;
 use crate::handlers::{
-    accounts, audit, checkpoints, deployment, exec, holds, machines, members, operator, orgs, ports, services,
-    sessions, terminals, tokens, variables, why,
+    accounts, audit, checkpoints, deployment, exec, holds, machines, members, operator, orgs, ports, quotas, services,
+    sessions, terminals, tokens, usage, variables, why,
 };
 
 /// What answers an operation.
@@ -70,6 +70,9 @@ pub const ROUTES: &[Route] = &[
     route!(Patch "/v1/orgs/{org}/members/{account}" "members_update" 200 members::update, "Change a member's role"),
     route!(Delete "/v1/orgs/{org}/members/{account}" "members_delete" 204 members::delete, "Remove a member, or leave"),
     route!(Get "/v1/orgs/{org}/audit" "audit_list" 200 audit::list, "Read the audit log"),
+    route!(Get "/v1/orgs/{org}/quotas" "quotas_get" 200 quotas::get, "Read limits, and how much of them is used"),
+    route!(Put "/v1/orgs/{org}/quotas" "quotas_put" 200 quotas::put, "Set limits"),
+    route!(Get "/v1/orgs/{org}/usage" "usage_get" 200 usage::get, "Read for how long machines were awake"),
     // Machines
     route!(Get "/v1/orgs/{org}/machines" "machines_list" 200 machines::list, "List machines"),
     route!(Post "/v1/orgs/{org}/machines" "machines_create" 201 machines::create, "Create a machine"),

@@ -1,7 +1,7 @@
 //! Whether anything worth staying awake for happens (pure).
 //!
-//! Counted: terminal input and output, app requests and the bytes of their sockets, one-shot commands while they run. Never counted: open tabs,
-//! attaching, acknowledgements, sizes, pings, and anything the agent does for itself.
+//! Counted: terminal input and output, app requests and the bytes of their sockets, one-shot commands while they run,
+//! and load on the processors where the machine's settings say so. Never counted: open tabs, attaching, acknowledgements, sizes, pings, and anything the agent does for itself.
 
 use serde::{Deserialize, Serialize};
 
@@ -15,6 +15,9 @@ pub struct Meter {
     reported: Option<u64>,
     idle_seconds: u64,
     idle_reports: u64,
+    /// Whether load on the processors is worth staying awake for.
+    #[serde(default)]
+    pub cpu_counts: bool,
 }
 
 impl Meter {

@@ -33,6 +33,7 @@ pub mod http;
 pub mod identity;
 pub mod ingress;
 pub mod journal;
+pub mod load;
 pub mod logs;
 pub mod loopback;
 pub mod reaper;

@@ -8,6 +8,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 use crate::agent::Agent;
 use crate::clock::{Reading, stood_still};
 use crate::journal::note;
+use crate::load::Load;
 
 /// Ticks for as long as the agent lives.
 pub async fn run(agent: Rc<Agent>) {
@@ -15,6 +16,7 @@ pub async fn run(agent: Rc<Agent>) {
     interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut before = Reading::take();
     let mut renewed = before.boot;
+    let mut load = Load::default();
     agent.tasks.hold().await;
     loop {
         interval.tick().await;
@@ -35,6 +37,9 @@ pub async fn run(agent: Rc<Agent>) {
         }
         if agent.commands.are_running() {
             agent.activity("command");
+        }
+        if agent.meter.borrow().cpu_counts && load.is_busy(now.boot) {
+            agent.activity("cpu");
         }
         let idle = agent.meter.borrow_mut().idle(now.boot);
         if let Some(seconds) = idle {

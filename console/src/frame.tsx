@@ -34,6 +34,9 @@ export function Frame() {
               <Link to="/orgs/$org/members" params={{ org }} className="nav-link">
                 Members
               </Link>
+              <Link to="/orgs/$org/usage" params={{ org }} className="nav-link">
+                Usage
+              </Link>
               <Link to="/orgs/$org/audit" params={{ org }} className="nav-link">
                 Audit
               </Link>
@@ -83,6 +86,9 @@ function PhoneMenu({ org }: { org: string | undefined }) {
             </Menu.Item>
             <Menu.Item renderRoot={(props) => <Link to="/orgs/$org/members" params={{ org }} {...props} />}>
               Members
+            </Menu.Item>
+            <Menu.Item renderRoot={(props) => <Link to="/orgs/$org/usage" params={{ org }} {...props} />}>
+              Usage
             </Menu.Item>
             <Menu.Item renderRoot={(props) => <Link to="/orgs/$org/audit" params={{ org }} {...props} />}>
               Audit

@@ -6,6 +6,7 @@ import {
   lazyRouteComponent,
   redirect,
 } from "@tanstack/react-router";
+import { isMonth } from "./domain/month";
 import { Frame } from "./frame";
 import { NotFound, Trouble } from "./pages/errors";
 import { Home } from "./pages/home";
@@ -95,6 +96,16 @@ const audit = createRoute({
   component: lazyRouteComponent(() => import("./pages/audit/audit"), "Audit"),
 });
 
+const usage = createRoute({
+  getParentRoute: () => org,
+  path: "/usage",
+  validateSearch: (search): { month?: string } => {
+    const month = text(search.month);
+    return month && isMonth(month) ? { month } : {};
+  },
+  component: lazyRouteComponent(() => import("./pages/usage/usage"), "UsagePage"),
+});
+
 const machine = createRoute({
   getParentRoute: () => org,
   path: "/machines/$machine",
@@ -174,6 +185,7 @@ export const router = createRouter({
         machines,
         members,
         audit,
+        usage,
         machine.addChildren([
           machineIndex,
           terminals,

@@ -12,7 +12,7 @@ begin
   end if;
   body := (select json_build_object('org', m.org_id, 'machine', m.id, 'name', m.name, 'state', m.state,
       'runtime', m.runtime, 'size', m.size, 'region', m.region, 'generation', m.generation, 'epoch', m.epoch,
-      'idle_seconds', m.idle_seconds, 'sprite_name', m.sprite_name, 'sprite_id', m.sprite_id,
+      'idle_seconds', m.idle_seconds, 'cpu_counts', m.cpu_counts, 'sprite_name', m.sprite_name, 'sprite_id', m.sprite_id,
       'sprite_url', m.sprite_url,
       'services', api.gateway_services(m.id),
       'variables', api.gateway_variables(m.id),
@@ -36,13 +36,21 @@ create or replace function api.gateway_state(p_credential text, p_request text, 
   p_reason text, p_event text, p_kind text, p_detail text, p_actor text, p_sprite_name text, p_sprite_id text,
   p_sprite_url text, p_cause text default null, p_at_ms text default null, out status int, out body text)
 language plpgsql volatile security invoker set search_path = '' as $$
+declare
+  -- A machine that sleeps is entered as waking by gateway_admit alone, which gives it its place.
+  stays boolean := false;
 begin
   select * into status, body from authz.enter_service('gateway', p_credential, p_request, p_machine::uuid);
   if status <> 200 then
     return;
   end if;
-  update app.machine m set state = p_state, reason = left(p_reason, 500),
-      state_at = case when m.state = p_state then m.state_at else now() end,
+  if p_state = 'waking' then
+    stays := exists (select from app.machine m
+      where m.org_id = authz.org_id() and m.id = p_machine::uuid and not api.is_awake(m.state));
+  end if;
+  update app.machine m set state = case when stays then m.state else p_state end,
+      reason = case when stays then m.reason else left(p_reason, 500) end,
+      state_at = case when stays or m.state = p_state then m.state_at else now() end,
       epoch = case when p_state in ('stopping', 'deleting') and m.state <> p_state then m.epoch + 1 else m.epoch end,
       sprite_name = coalesce(p_sprite_name, m.sprite_name), sprite_id = coalesce(p_sprite_id, m.sprite_id),
       sprite_url = coalesce(p_sprite_url, m.sprite_url)
@@ -72,6 +80,28 @@ begin
   end if;
   body := (select json_build_object('epoch', m.epoch) from app.machine m
     where m.org_id = authz.org_id() and m.id = p_machine::uuid)::text;
+end $$;
+
+-- May a machine be woken? 200: its record says `waking`, which keeps its place; 409: the organization has no place.
+create or replace function api.gateway_admit(p_credential text, p_request text, p_machine text, p_awake int,
+  out status int, out body text)
+language plpgsql volatile security invoker set search_path = '' as $$
+begin
+  select * into status, body from authz.enter_service('gateway', p_credential, p_request, p_machine::uuid);
+  if status <> 200 then
+    return;
+  end if;
+  if not exists (select from app.machine m
+      where m.org_id = authz.org_id() and m.id = p_machine::uuid and api.is_awake(m.state)) then
+    body := api.quota_refusal('wake', 0, p_awake);
+    if body is not null then
+      status := 409;
+      return;
+    end if;
+    update app.machine m set state = 'waking', reason = 'Waking up.', state_at = now()
+      where m.org_id = authz.org_id() and m.id = p_machine::uuid and m.state <> 'deleting';
+  end if;
+  body := '{}';
 end $$;
 
 -- The last ten exits of two statuses of one service: an agent that is new knows only what happened since it began.
@@ -159,6 +189,7 @@ begin
 end $$;
 
 grant execute on function api.gateway_load(text, text, text), api.gateway_services(uuid),
+  api.gateway_admit(text, text, text, int),
   api.service_exits(jsonb, jsonb),
   api.gateway_state(text, text, text, text, text, text, text, text, text, text, text, text, text, text),
   api.gateway_service_status(text, text, text, text, text),

@@ -15,7 +15,7 @@ create or replace function api.machine_json(m app.machine, p_slug text) returns 
 language sql stable security invoker set search_path = '' as $$
   select json_build_object('id', m.id, 'name', m.name, 'org', p_slug, 'state', m.state, 'reason', m.reason,
     'state_at', authz.iso(m.state_at), 'runtime', m.runtime, 'size', m.size, 'region', m.region,
-    'app_port', m.app_port, 'idle_seconds', m.idle_seconds, 'url', api.app_url(m.name || '--' || p_slug),
+    'app_port', m.app_port, 'idle_seconds', m.idle_seconds, 'cpu_counts', m.cpu_counts, 'url', api.app_url(m.name || '--' || p_slug),
     'owner', (select json_build_object('account_id', a.id, 'name', a.name) from app.account a where a.id = m.owner_id),
     'generation', m.generation, 'created_at', authz.iso(m.created_at)) $$;
 
@@ -46,25 +46,35 @@ begin
     cross join lateral (
       select p.id, p.name, p_org as org, p.state, p.reason,
         to_char(p.state_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as state_at, p.runtime, p.size,
-        p.region, p.app_port, p.idle_seconds, replace(pattern.apps, '*', p.name || '--' || p_org) as url,
+        p.region, p.app_port, p.idle_seconds, p.cpu_counts, replace(pattern.apps, '*', p.name || '--' || p_org) as url,
         owner, p.generation,
         to_char(p.created_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as created_at) machine)::text;
 end $$;
 
+-- `p_machines` and `p_awake` are the deployment's quota.
 create or replace function api.machines_create(p_credential text, p_request text, p_org text, p_machine text,
-  p_event text, p_name text, p_runtime text, p_size text, p_region text, p_idle_seconds int,
-  out status int, out body text)
+  p_event text, p_name text, p_runtime text, p_size text, p_region text, p_idle_seconds int, p_machines int,
+  p_awake int, out status int, out body text)
 language plpgsql volatile security invoker set search_path = '' as $$
 declare
   made app.machine;
+  allowed record;
 begin
   select * into status, body from authz.enter('machines_create', p_credential, p_request, p_org);
   if status <> 200 then
     return;
   end if;
+  select * into allowed from api.quota_of(p_machines, p_awake);
+  body := coalesce(api.idle_refusal(p_idle_seconds, allowed.idle_seconds_max),
+    api.quota_refusal('create', p_machines, p_awake));
+  if body is not null then
+    status := case body::json ->> 'code' when 'invalid' then 422 else 409 end;
+    perform authz.audit('machines_create', p_machine, status);
+    return;
+  end if;
   insert into app.machine (org_id, id, name, owner_id, runtime, size, region, state, reason, idle_seconds)
     values (authz.org_id(), p_machine::uuid, p_name, authz.account_id(), p_runtime, p_size, p_region,
-      'creating', 'Being created.', p_idle_seconds)
+      'creating', 'Being created.', coalesce(p_idle_seconds, allowed.idle_seconds))
     on conflict (org_id, name) do nothing returning * into made;
   if found then
     insert into app.machine_event (org_id, machine_id, id, kind, detail, cause, actor_id)
@@ -96,9 +106,16 @@ end $$;
 create or replace function api.no_machine() returns text language sql immutable security invoker set search_path = '' as
   $$ select authz.refusal('not_found', 'There is no such machine in this organization.') $$;
 
+-- Why a machine may not idle for so long, where the organization says so: null when it may.
+create or replace function api.idle_refusal(p_seconds int, p_most int) returns text
+language sql immutable parallel safe security invoker set search_path = '' as $$
+  select case when p_seconds > p_most then authz.refusal('invalid',
+    format('Machines of this organization hibernate after at most %s minutes; its admins can change that.', p_most / 60),
+    'idle_seconds') end $$;
+
 -- Settings: null keeps what is there.
 create or replace function api.machines_update(p_credential text, p_request text, p_org text, p_name text,
-  p_idle_seconds int, p_app_port int, out status int, out body text)
+  p_idle_seconds int, p_app_port int, p_cpu_counts boolean, out status int, out body text)
 language plpgsql volatile security invoker set search_path = '' as $$
 declare
   changed app.machine;
@@ -107,10 +124,13 @@ begin
   if status <> 200 then
     return;
   end if;
+  body := (select api.idle_refusal(p_idle_seconds, q.idle_seconds_max) from api.quota_of(0, 0) q);
   update app.machine m set idle_seconds = coalesce(p_idle_seconds, m.idle_seconds),
-      app_port = coalesce(p_app_port, m.app_port)
-    where m.org_id = authz.org_id() and m.name = p_name returning * into changed;
-  if found then
+      app_port = coalesce(p_app_port, m.app_port), cpu_counts = coalesce(p_cpu_counts, m.cpu_counts)
+    where m.org_id = authz.org_id() and m.name = p_name and body is null returning * into changed;
+  if body is not null then
+    status := 422;
+  elsif found then
     body := api.machine_json(changed, p_org)::text;
   else
     status := 404;
@@ -123,7 +143,7 @@ end $$;
 -- machines_hibernate or machines_delete. 200: `{"machine": id, "actor": account id, "cause": …}`. Deleting is the owner's
 -- of the machine, or an admin's.
 create or replace function api.machines_command(p_operation text, p_credential text, p_request text, p_org text,
-  p_name text, out status int, out body text)
+  p_name text, p_machines int, p_awake int, out status int, out body text)
 language plpgsql volatile security invoker set search_path = '' as $$
 declare
   machine app.machine;
@@ -143,7 +163,11 @@ begin
   elsif p_operation <> 'machines_delete' and machine.state = 'deleting' then
     status := 409;
     body := authz.refusal('deleting', 'The machine is being deleted.');
-  else
+  elsif p_operation = 'machines_start' and not api.is_awake(machine.state) then
+    body := api.quota_refusal('wake', p_machines, p_awake);
+    status := case when body is null then 200 else 409 end;
+  end if;
+  if status = 200 then
     body := json_build_object('machine', machine.id, 'actor', authz.account_id(), 'cause', api.caller_cause())::text;
     if p_operation = 'machines_delete' then
       -- Written here already, so that a deletion once accepted wins whatever happens to the object.
@@ -206,7 +230,8 @@ end $$;
 grant execute on function api.machines_why(text, text, text, text), api.app_url(text), api.caller_cause(),
   api.machine_json(app.machine, text), api.no_machine(),
   api.machines_list(text, text, text, int, text),
-  api.machines_create(text, text, text, text, text, text, text, text, text, int),
-  api.machines_get(text, text, text, text), api.machines_update(text, text, text, text, int, int),
-  api.machines_command(text, text, text, text, text),
+  api.machines_create(text, text, text, text, text, text, text, text, text, int, int, int),
+  api.idle_refusal(int, int),
+  api.machines_get(text, text, text, text), api.machines_update(text, text, text, text, int, int, boolean),
+  api.machines_command(text, text, text, text, text, int, int),
   api.machine_events_list(text, text, text, text, int, text) to snap_app;

@@ -253,6 +253,9 @@ pub enum ToAgent {
         epoch: u64,
         /// Seconds of nothing after which to send [`ToObject::Idle`].
         idle_seconds: u64,
+        /// Whether load on the processors is worth staying awake for.
+        #[serde(default)]
+        cpu_counts: bool,
         /// All services.
         services: Vec<ServiceDefinition>,
         /// Sessions that should exist: the agent dials each one's socket. Those it has no shell for and that are
@@ -291,10 +294,13 @@ pub enum ToAgent {
         /// The machine's epoch.
         epoch: u64,
     },
-    /// The idle timeout changed.
+    /// What counts as idle changed.
     IdleTimeout {
-        /// In seconds.
+        /// The idle timeout, in seconds.
         seconds: u64,
+        /// Whether load on the processors is worth staying awake for.
+        #[serde(default)]
+        cpu_counts: bool,
     },
     /// Prepare to sleep.
     Sleep {

@@ -103,6 +103,9 @@ pub const POLICY: &[Rule] = &[
     // Leaving is everybody's right; removing others needs an admin, which api.members_delete decides by row.
     writes("members_delete", Org(Viewer)),
     reads("audit_list", Org(Admin)),
+    reads("quotas_get", Org(Viewer)),
+    writes("quotas_put", Org(Admin)),
+    reads("usage_get", Org(Viewer)),
     reads("machines_list", Org(Viewer)),
     writes("machines_create", Org(Member)),
     reads("machines_get", Org(Viewer)),

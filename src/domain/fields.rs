@@ -132,6 +132,27 @@ pub fn within(field: &str, number: i64, range: std::ops::RangeInclusive<i32>) ->
     })
 }
 
+/// Seconds of nothing after which a machine hibernates.
+///
+/// # Errors
+/// 422 for the field.
+pub fn idle_seconds(field: &str, seconds: i64) -> Result<i32, Problem> {
+    within(field, seconds, 300..=86_400)
+}
+
+/// That a default is not above its maximum.
+///
+/// # Errors
+/// 422 for `idle_seconds`.
+pub fn idle_order(default: Option<i32>, most: Option<i32>) -> Result<(), Problem> {
+    match (default, most) {
+        (Some(default), Some(most)) if default > most => {
+            Err(Problem::invalid("idle_seconds", "The default cannot be longer than the maximum."))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// A port that an app may have.
 ///
 /// # Errors

@@ -99,7 +99,7 @@ async fn ticket(env: &Env, caller: &Caller) -> Result<Lease, Error> {
     match object::command(env, caller.machine, &Command::Exec { epoch: caller.epoch, by }).await? {
         Reply::Lease(lease) => Ok(lease),
         Reply::Refused { code, detail } => Err(match code.as_str() {
-            "stopped" | "failed" | "deleting" => Problem::new(409, &code, detail),
+            "stopped" | "failed" | "deleting" | "awake_limit" => Problem::new(409, &code, detail),
             "not_found" => Problem::not_found(),
             "unsafe_runtime" => Problem::new(502, &code, detail),
             _ => Problem::unavailable(&code, detail),

@@ -1,12 +1,22 @@
 //! Talking to the object of a machine. Typed commands, JSON bodies; the object's name is the machine's id, which comes
 //! from the database and never from a URL.
 
+use std::time::Duration;
+
+use futures::StreamExt;
+use futures::future::{Either, select};
 use serde::Serialize;
 use snapvm_durable::machine_gateway::command::{Command, Reply};
 use snapvm_durable::terminal_session::command::Command as TerminalCommand;
 use snapvm_protocol::ids::{MachineId, TerminalId};
 
+use crate::context::Call;
 use crate::error::Error;
+
+/// Longest time that an answer waits for the objects of many machines.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// Objects that are told at the same time.
+const AT_ONCE: usize = 20;
 
 /// The binding of the object class.
 pub const BINDING: &str = "MACHINE_GATEWAY";
@@ -20,6 +30,18 @@ pub const TERMINAL_BINDING: &str = "TERMINAL_SESSION";
 pub async fn command(env: &worker::Env, machine: MachineId, command: &Command) -> Result<Reply, Error> {
     let stub = env.durable_object(BINDING)?.get_by_name(&machine.to_string())?;
     send(&stub, machine, command).await
+}
+
+/// Tells the objects of many machines, of a change that stands whether or not they hear of it.
+pub async fn tell_all(call: &Call, commands: impl Iterator<Item = (MachineId, Command)>) {
+    let telling = futures::stream::iter(commands).for_each_concurrent(AT_ONCE, |(machine, told)| async move {
+        if let Err(error) = command(&call.env, machine, &told).await {
+            worker::console_warn!("request {}: machine {machine}: {error}", call.request_id);
+        }
+    });
+    if let Either::Right(_) = select(Box::pin(telling), Box::pin(worker::Delay::from(PATIENCE))).await {
+        worker::console_warn!("request {}: not every machine has heard of {}", call.request_id, call.operation);
+    }
 }
 
 /// Sends the first command of a machine's life: its object comes to be near the machine's region.

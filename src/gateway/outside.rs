@@ -21,7 +21,7 @@ use super::object;
 use crate::config::Config;
 use crate::context::new_id;
 use crate::db::{Argument, Database, Operation, Reply as DatabaseReply};
-use crate::error::Error;
+use crate::error::{Error, Problem};
 use crate::platform::{self, Variables};
 use crate::sealing::{Keys, Place};
 use crate::secrets;
@@ -69,7 +69,7 @@ impl World {
         let reply = database.call(Operation { name, arguments: all }).await.map_err(unavailable)?;
         match reply.status {
             404 => Err(Failure::NoMachine),
-            409 => Err(Failure::Deleting),
+            409 => Err(refused(&reply)),
             status if status >= 400 => Err(Failure::Unavailable(format!("the database answered {status}"))),
             _ => Ok(reply),
         }
@@ -169,6 +169,14 @@ pub fn jobs_credential(env: &worker::Env) -> Result<String, Error> {
     Ok(format!("j:{}", secrets::hash(env.text("JOBS_CREDENTIAL")?.as_bytes())))
 }
 
+/// A refusal of the database.
+fn refused(reply: &DatabaseReply) -> Failure {
+    match serde_json::from_str::<Problem>(&reply.body) {
+        Ok(problem) if problem.code == "awake_limit" => Failure::NoPlace(problem.detail),
+        _ => Failure::Deleting,
+    }
+}
+
 fn parse<T: DeserializeOwned>(reply: &DatabaseReply) -> Result<T, Failure> {
     serde_json::from_str(&reply.body).map_err(|error| Failure::Unavailable(error.to_string()))
 }
@@ -220,6 +228,11 @@ impl Outside for World {
         let place = Place { org: &record.org, machine: &record.machine.to_string(), name };
         let opened = async { Keys::read(&self.env)?.open(&place, sealed).await };
         opened.await.map_err(|error: Error| Failure::Unavailable(error.to_string()))
+    }
+
+    async fn admit(&self, machine: MachineId) -> Result<(), Failure> {
+        let arguments = vec![machine.to_string().into(), self.config.offer.quota.awake.into()];
+        self.run("gateway_admit", arguments).await.map(|_| ())
     }
 
     async fn save(

@@ -31,7 +31,7 @@ pub struct CreateMachine {
     /// One of the offered regions.
     #[serde(default)]
     pub region: Option<String>,
-    /// Seconds of nothing after which it hibernates: 300 to 86400, 900 when absent.
+    /// Seconds of nothing after which it hibernates: 300 to the organization's maximum, its default when absent.
     #[serde(default)]
     pub idle_seconds: Option<i64>,
 }
@@ -47,6 +47,9 @@ pub struct UpdateMachine {
     /// The port behind the machine's own URL.
     #[serde(default)]
     pub app_port: Option<i64>,
+    /// Whether load on its processors, a fifth of one or more, keeps it awake.
+    #[serde(default)]
+    pub cpu_counts: Option<bool>,
 }
 
 /// What an order has led to so far.
@@ -84,7 +87,7 @@ pub async fn list(call: Call) -> Result<Answer, Error> {
 /// `POST /v1/orgs/{org}/machines`: 201 as soon as the record is written; the machine is `creating`.
 ///
 /// # Errors
-/// 409 `name_taken`; 422 for a field.
+/// 409 `name_taken`, `machine_limit` or `awake_limit`; 422 for a field.
 pub async fn create(call: Call) -> Result<Answer, Error> {
     let request: CreateMachine = call.read()?;
     let name = fields::machine_name(&request.name)?;
@@ -92,7 +95,7 @@ pub async fn create(call: Call) -> Result<Answer, Error> {
     let runtime = pick("runtime", request.runtime, offer.runtimes.iter().copied())?;
     let size = pick("size", request.size, offer.sizes.iter().map(|size| size.id.clone()))?;
     let region = pick("region", request.region, offer.regions.iter().map(|region| region.id.clone()))?;
-    let idle = fields::within("idle_seconds", request.idle_seconds.unwrap_or(900), 300..=86_400)?;
+    let idle = request.idle_seconds.map(|seconds| fields::idle_seconds("idle_seconds", seconds)).transpose()?;
     let arguments = vec![
         call.parameter("org")?.into(),
         new_id()?.into(),
@@ -102,6 +105,8 @@ pub async fn create(call: Call) -> Result<Answer, Error> {
         size.into(),
         region.clone().into(),
         idle.into(),
+        offer.quota.machines.into(),
+        offer.quota.awake.into(),
     ];
     let reply = call.run(arguments).await?.accepted()?;
     let Identified { id } = read(&reply.body)?;
@@ -144,11 +149,11 @@ pub async fn get(call: Call) -> Result<Answer, Error> {
 /// 404; 422 for a field.
 pub async fn update(call: Call) -> Result<Answer, Error> {
     let request: UpdateMachine = call.read()?;
-    let idle = request.idle_seconds.map(|seconds| fields::within("idle_seconds", seconds, 300..=86_400)).transpose()?;
+    let idle = request.idle_seconds.map(|seconds| fields::idle_seconds("idle_seconds", seconds)).transpose()?;
     let port = request.app_port.map(|port| fields::app_port("app_port", port)).transpose()?.map(i32::from);
     let (org, machine) = (call.parameter("org")?.into(), call.parameter("machine")?.into());
-    let reply = call.run(vec![org, machine, idle.into(), port.into()]).await?.accepted()?;
-    if idle.is_some() {
+    let reply = call.run(vec![org, machine, idle.into(), port.into(), request.cpu_counts.into()]).await?.accepted()?;
+    if idle.is_some() || request.cpu_counts.is_some() {
         let Identified { id } = read(&reply.body)?;
         object::command(&call.env, id, &Command::Settings).await?;
     }
@@ -158,7 +163,7 @@ pub async fn update(call: Call) -> Result<Answer, Error> {
 /// `POST …/start`: wakes it, also from `stopped` and `failed`.
 ///
 /// # Errors
-/// 404; 409 when it is being deleted.
+/// 404; 409 `awake_limit`, or when it is being deleted.
 pub async fn start(call: Call) -> Result<Answer, Error> {
     order(call, |by| Command::Start { by }).await
 }
@@ -189,7 +194,9 @@ pub async fn delete(call: Call) -> Result<Answer, Error> {
 
 async fn order(call: Call, command: impl FnOnce(By) -> Command) -> Result<Answer, Error> {
     let (org, machine) = (call.parameter("org")?.into(), call.parameter("machine")?.into());
-    let allowed: Commanded = call.run_command("machines_command", vec![org, machine]).await?.read()?;
+    let quota = &call.config.offer.quota;
+    let arguments = vec![org, machine, quota.machines.into(), quota.awake.into()];
+    let allowed: Commanded = call.run_command("machines_command", arguments).await?.read()?;
     let by = By::account(allowed.cause, allowed.actor);
     match object::command(&call.env, allowed.machine, &command(by)).await? {
         Reply::State { state, reason } => {

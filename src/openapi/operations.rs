@@ -6,8 +6,8 @@ use snapvm_protocol::exec::{Chunk, ExecExit, ExecRequest, ExecResult};
 
 use super::responses;
 use crate::handlers::{
-    accounts, checkpoints, deployment, holds, machines, members, operator, orgs, ports, services, sessions, terminals,
-    tokens, variables,
+    accounts, checkpoints, deployment, holds, machines, members, operator, orgs, ports, quotas, services, sessions,
+    terminals, tokens, variables,
 };
 
 /// An operation's types as schemas.
@@ -42,6 +42,7 @@ pub(super) fn shapes(operation: &str, generator: &mut SchemaGenerator) -> Shapes
         "members_update" => of::<members::UpdateMember>(generator),
         "machines_create" => of::<machines::CreateMachine>(generator),
         "machines_update" => of::<machines::UpdateMachine>(generator),
+        "quotas_put" => of::<quotas::PutQuotas>(generator),
         "exec_create" => of::<ExecRequest>(generator),
         "checkpoints_create" => of::<checkpoints::CreateCheckpoint>(generator),
         "holds_create" => of::<holds::CreateHold>(generator),
@@ -66,6 +67,8 @@ pub(super) fn shapes(operation: &str, generator: &mut SchemaGenerator) -> Shapes
         "members_list" => of::<responses::Members>(generator),
         "members_create" | "members_update" => of::<responses::Member>(generator),
         "audit_list" => of::<responses::AuditEntries>(generator),
+        "quotas_get" | "quotas_put" => of::<responses::Quotas>(generator),
+        "usage_get" => of::<responses::Usage>(generator),
         "machines_list" => of::<responses::Machines>(generator),
         "machines_create" | "machines_get" | "machines_update" => of::<responses::Machine>(generator),
         "machines_delete" | "machines_start" | "machines_stop" | "machines_hibernate" => {
@@ -90,6 +93,7 @@ pub(super) fn shapes(operation: &str, generator: &mut SchemaGenerator) -> Shapes
     };
     let query = match operation {
         "audit_list" => vec![limit(100, 500)],
+        "usage_get" => ["from", "to"].map(|name| (name, json!({"type": "string", "format": "date-time"}))).into(),
         "machines_list" => vec![limit(50, 100), ("after", json!({"type": "string"}))],
         "machine_events_list" => vec![limit(50, 200), ("before", json!({"type": "string", "format": "uuid"}))],
         _ => vec![],

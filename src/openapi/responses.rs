@@ -163,6 +163,77 @@ pub(super) struct AuditEntry {
     address: Option<String>,
 }
 
+/// What an organization may have, and what it has.
+#[derive(JsonSchema)]
+pub(super) struct Quotas {
+    machines: QuotaCount,
+    /// Machines that are awake, or about to be.
+    awake: QuotaCount,
+    idle: QuotaIdle,
+}
+
+#[derive(JsonSchema)]
+pub(super) struct QuotaCount {
+    used: u32,
+    /// What counts: the lower one of `own` and `ceiling`.
+    limit: u32,
+    /// What the deployment allows.
+    ceiling: u32,
+    /// What the organization's admins have set.
+    own: Option<u32>,
+}
+
+/// Seconds of nothing after which machines hibernate.
+#[derive(JsonSchema)]
+pub(super) struct QuotaIdle {
+    /// Of a new machine that does not say.
+    seconds: u32,
+    /// The longest that a machine may have.
+    max_seconds: u32,
+    /// What the organization's admins have set.
+    own_seconds: Option<u32>,
+    /// What the organization's admins have set.
+    own_max_seconds: Option<u32>,
+}
+
+/// For how long machines were awake: from the moment they were woken until their runtime was known to have paused.
+#[derive(JsonSchema)]
+pub(super) struct Usage {
+    from: Time,
+    to: Time,
+    awake_seconds: u64,
+    /// Also those that are gone. The one that was awake longest comes first.
+    machines: Vec<UsageMachine>,
+    sizes: Vec<UsageSize>,
+    /// Days of UTC.
+    days: Vec<UsageDay>,
+}
+
+#[derive(JsonSchema)]
+pub(super) struct UsageMachine {
+    id: MachineId,
+    /// The name it had last.
+    name: String,
+    size: String,
+    awake_seconds: u64,
+    /// How often it was woken.
+    wakes: u32,
+    /// Whether it is still there.
+    exists: bool,
+}
+
+#[derive(JsonSchema)]
+pub(super) struct UsageSize {
+    size: String,
+    awake_seconds: u64,
+}
+
+#[derive(JsonSchema)]
+pub(super) struct UsageDay {
+    day: String,
+    awake_seconds: u64,
+}
+
 #[derive(JsonSchema)]
 pub(super) struct Machines {
     machines: Vec<Machine>,
@@ -188,6 +259,8 @@ pub(super) struct Machine {
     app_port: u16,
     /// Seconds of nothing after which it hibernates.
     idle_seconds: u32,
+    /// Whether load on its processors keeps it awake.
+    cpu_counts: bool,
     url: String,
     /// Whoever created it, while they have an account.
     owner: Option<MachineOwner>,
@@ -308,7 +381,7 @@ pub(super) struct Why {
 
 #[derive(JsonSchema)]
 pub(super) struct LastActivity {
-    /// `terminal`, `request`, `command`, or `other`.
+    /// `terminal`, `request`, `command`, `cpu`, or `other`.
     kind: String,
     at: Time,
 }

@@ -30,6 +30,7 @@ function pages(org) {
     // Whoever follows a link to it types the name at once.
     ["create", `${at}/machines?create=true`, (page) => page.getByLabel("Name").and(page.locator(":focus"))],
     ["members", `${at}/members`, table("Members")],
+    ["usage", `${at}/usage`, table("Awake time by machine")],
     ["audit", `${at}/audit`, table("Audit log")],
     ["account", "/account", table("API tokens")],
     ["terminal", `${machine}/terminals`, (page) => page.locator("[role=tabpanel][data-status=live] .xterm-rows")],

@@ -34,6 +34,16 @@ pub async fn org_id(superuser: &Client, slug: &str) -> String {
     value(superuser, "select id::text from app.org where slug = $1", &[slug]).await
 }
 
+/// What an operator allows an organization: so many machines, and so many awake.
+pub async fn ceilings(superuser: &Client, slug: &str, machines: u32, awake: u32) {
+    let statement = "insert into app.quota (org_id, machines_ceiling, awake_ceiling)
+        values ($1::text::uuid, $2::text::int, $3::text::int)
+        on conflict (org_id) do update set machines_ceiling = excluded.machines_ceiling,
+          awake_ceiling = excluded.awake_ceiling";
+    let org = org_id(superuser, slug).await;
+    assert_eq!(run(superuser, statement, &[&org, &machines.to_string(), &awake.to_string()]).await, 1);
+}
+
 /// What hangs on a machine that [`machine`] made.
 #[derive(Debug, Clone)]
 pub struct MachineRows {
@@ -65,6 +75,13 @@ pub async fn machine(superuser: &Client, slug: &str, owner: &str, name: &str) ->
         "insert into app.machine (org_id, id, name, owner_id, runtime, size, region, state, reason)
          values ($1::text::uuid, $2::text::uuid, $3, $4::text::uuid, 'spritehost', 'small', 'local', 'running', 'It runs.')",
         &[&org, &id, name, owner],
+    )
+    .await;
+    run(
+        superuser,
+        "insert into app.usage_interval (org_id, machine_id, machine_name, runtime, size, region, started_at)
+         values ($1::text::uuid, $2::text::uuid, $3, 'spritehost', 'small', 'local', now())",
+        &[&org, &id, name],
     )
     .await;
     let definition = r#"{"name":"web","command":"python3","args":["-m","http.server"],"http_port":3000}"#;

@@ -12,6 +12,7 @@ mod eviction;
 mod exec;
 mod holds;
 mod idle;
+mod quotas;
 mod runtime;
 mod services;
 mod sleep;

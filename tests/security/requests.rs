@@ -23,8 +23,10 @@ pub(crate) struct Stage {
 impl Stage {
     pub(crate) async fn set() -> Self {
         let org = world().org().await;
-        let member = org.member(world(), "member").await;
-        Self { slug: org.slug.clone(), org, member, superuser: world().superuser().await }
+        let (member, superuser) = (org.member(world(), "member").await, world().superuser().await);
+        // Every call makes a machine, awake as it is.
+        rows::ceilings(&superuser, &org.slug, 100_000, 100_000).await;
+        Self { slug: org.slug.clone(), org, member, superuser }
     }
 
     /// The same stage, under a name that nothing has.
@@ -130,6 +132,7 @@ async fn body(stage: &Stage, operation: &Operation) -> Option<Value> {
         "orgs_create" => json!({"slug": format!("o{}", word()), "name": "Swept"}),
         "members_create" => json!({"email": stage.newcomer().await.1, "role": "viewer"}),
         "members_update" => json!({"role": "member"}),
+        "quotas_put" => json!({"machines": 50_000, "idle_seconds": 600}),
         "machines_create" => json!({"name": format!("n{}", word())}),
         "machines_update" => json!({"app_port": 4000, "idle_seconds": 600}),
         "exec_create" => json!({"command": "true"}),

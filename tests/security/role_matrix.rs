@@ -99,6 +99,12 @@ const PROBES: &[Probe] = &[
     },
     Probe { table: "provider_look", rows: "true", column: "next_page", insert: "(next_page) values ('forged')" },
     Probe {
+        table: "quota",
+        rows: "org_id = $org",
+        column: "machines",
+        insert: "(org_id, machines) values ($org, 1) on conflict (org_id) do update set machines = 1",
+    },
+    Probe {
         table: "service",
         rows: "org_id = $org",
         column: "desired",
@@ -128,6 +134,13 @@ const PROBES: &[Probe] = &[
         rows: "org_id = $org",
         column: "name",
         insert: "(org_id, machine_id, id, name) values ($org, $machine, gen_random_uuid(), 'forged')",
+    },
+    Probe {
+        table: "usage_interval",
+        rows: "org_id = $org",
+        column: "ended_at",
+        insert: "(org_id, machine_id, machine_name, runtime, size, region, started_at)
+          values ($org, $machine, 'forged', 'spritehost', 'small', 'local', now())",
     },
     Probe {
         table: "variable",
@@ -204,6 +217,7 @@ async fn every_role_against_every_table() {
     let superuser = world().superuser().await;
     let (org, elsewhere, spare) = (world().org().await, world().org().await, world().sign_up().await);
     let machine = rows::machine(&superuser, &org.slug, &org.owner.account, "victim").await;
+    rows::ceilings(&superuser, &org.slug, 10, 10).await;
     let (reader, _) = org.owner.token("read").await;
     let victim = Victim {
         org: rows::org_id(&superuser, &org.slug).await,

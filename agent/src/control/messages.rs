@@ -12,11 +12,11 @@ use crate::{handover, sleep};
 /// Does what a message says; whether it was the word to sleep, so that the socket is to be closed.
 pub(super) async fn take(agent: &Rc<Agent>, message: ToAgent, woke: WokeBy) -> bool {
     match message {
-        ToAgent::Welcome { now_ms, pass, epoch, idle_seconds, services, terminals, variables, .. } => {
+        ToAgent::Welcome { now_ms, pass, epoch, idle_seconds, cpu_counts, services, terminals, variables, .. } => {
             agent.admission.borrow_mut().clock.is(now_ms, Reading::take());
             *agent.link.pass.borrow_mut() = Some(pass);
             agent.adopt_epoch(epoch);
-            agent.meter.borrow_mut().set_idle_seconds(idle_seconds);
+            settings(agent, idle_seconds, cpu_counts);
             agent.link.established();
             // A sleep that was being prepared went with the socket it was ordered on.
             sleep::cancel(agent, None);
@@ -42,7 +42,7 @@ pub(super) async fn take(agent: &Rc<Agent>, message: ToAgent, woke: WokeBy) -> b
         ToAgent::Services { services } => agent.services.replace(agent, services),
         ToAgent::ServiceCommand { name, action } => agent.services.command(&name, action),
         ToAgent::Epoch { epoch } => agent.adopt_epoch(epoch),
-        ToAgent::IdleTimeout { seconds } => agent.meter.borrow_mut().set_idle_seconds(seconds),
+        ToAgent::IdleTimeout { seconds, cpu_counts } => settings(agent, seconds, cpu_counts),
         ToAgent::Sleep { sleep, kind, clear_tasks } => sleep::prepare(agent, sleep, kind, clear_tasks),
         ToAgent::SleepGo { sleep } => return sleep::go(agent, sleep).await,
         ToAgent::SleepCancel { sleep } => sleep::cancel(agent, Some(sleep)),
@@ -51,4 +51,10 @@ pub(super) async fn take(agent: &Rc<Agent>, message: ToAgent, woke: WokeBy) -> b
         ToAgent::Unknown => {}
     }
     false
+}
+
+fn settings(agent: &Agent, idle_seconds: u64, cpu_counts: bool) {
+    let mut meter = agent.meter.borrow_mut();
+    meter.set_idle_seconds(idle_seconds);
+    meter.cpu_counts = cpu_counts;
 }

@@ -188,7 +188,7 @@ async fn an_agent_without_a_runtime_socket_works_and_says_so_once() {
     let mut world = World::with(json!({"tick": 20}), &[("SNAPVM_GUEST_SOCKET", "/nowhere/api.sock")]).await;
     let mut control = world.control().await;
     let ToAgent::Welcome { .. } = welcome() else { unreachable!() };
-    control.send(&ToAgent::IdleTimeout { seconds: 1 }).await;
+    control.send(&ToAgent::IdleTimeout { seconds: 1, cpu_counts: false }).await;
     // Long enough for many ticks: idleness is told at one of them.
     control.until(|message| matches!(message, ToObject::Idle { .. }).then_some(())).await;
     let mut complaints = 0;
@@ -206,7 +206,7 @@ async fn activity_and_idleness_are_told() {
     for _ in 0..3 {
         assert_eq!(app(world.address, port, "/", 1).await.status, 200);
     }
-    control.send(&ToAgent::IdleTimeout { seconds: 1 }).await;
+    control.send(&ToAgent::IdleTimeout { seconds: 1, cpu_counts: false }).await;
     let mut activities = 0;
     let seconds = control.until(|message| match message {
         ToObject::Activity { reason } => {

@@ -613,6 +613,41 @@ export interface paths {
         patch: operations["members_update"];
         trace?: never;
     };
+    "/v1/orgs/{org}/quotas": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Read limits, and how much of them is used */
+        get: operations["quotas_get"];
+        /** Set limits */
+        put: operations["quotas_put"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/orgs/{org}/usage": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Read for how long machines were awake */
+        get: operations["usage_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/sessions": {
         parameters: {
             query?: never;
@@ -842,7 +877,7 @@ export interface components {
         CreateMachine: {
             /**
              * Format: int64
-             * @description Seconds of nothing after which it hibernates: 300 to 86400, 900 when absent.
+             * @description Seconds of nothing after which it hibernates: 300 to the organization's maximum, its default when absent.
              * @default null
              */
             idle_seconds?: number | null;
@@ -1077,7 +1112,7 @@ export interface components {
              * @description A time, RFC 3339 in UTC.
              */
             at: string;
-            /** @description `terminal`, `request`, `command`, or `other`. */
+            /** @description `terminal`, `request`, `command`, `cpu`, or `other`. */
             kind: string;
         };
         /** @description A machine. */
@@ -1087,6 +1122,8 @@ export interface components {
              * @description The port behind `url`.
              */
             app_port: number;
+            /** @description Whether load on its processors keeps it awake. */
+            cpu_counts: boolean;
             /**
              * Format: date-time
              * @description A time, RFC 3339 in UTC.
@@ -1179,6 +1216,8 @@ export interface components {
              * @default 10
              */
             checkpoints?: number;
+            /** @description What one organization may have, unless the operator says otherwise of it. */
+            quota: components["schemas"]["Quota"];
             /** @description Regions, the default first. */
             regions: components["schemas"]["Region"][];
             /** @description Runtime types, the default first. */
@@ -1280,6 +1319,33 @@ export interface components {
             /** @description What is there, for people. */
             label: string;
         };
+        /** @description An organization's own limits. What is absent is as the deployment has it. */
+        PutQuotas: {
+            /**
+             * Format: int64
+             * @description Most machines that are awake at the same time. Those that are awake already stay so.
+             * @default null
+             */
+            awake?: number | null;
+            /**
+             * Format: int64
+             * @description Seconds of nothing after which a new machine hibernates that does not say: 300 to 86400.
+             * @default null
+             */
+            idle_seconds?: number | null;
+            /**
+             * Format: int64
+             * @description The longest that a machine may have: 300 to 86400. Machines with longer ones get it.
+             * @default null
+             */
+            idle_seconds_max?: number | null;
+            /**
+             * Format: int64
+             * @description Most machines.
+             * @default null
+             */
+            machines?: number | null;
+        };
         /** @description A service's definition. Its name is in the path. */
         PutService: {
             /**
@@ -1359,6 +1425,68 @@ export interface components {
             secret?: boolean;
             /** @description Its value: text of at most 32 KiB. Nothing in it is expanded. */
             value: string;
+        };
+        /** @description What an organization may have. */
+        Quota: {
+            /**
+             * Format: int32
+             * @description Machines that are awake at the same time.
+             */
+            awake: number;
+            /**
+             * Format: int32
+             * @description Machines.
+             */
+            machines: number;
+        };
+        QuotaCount: {
+            /**
+             * Format: uint32
+             * @description What the deployment allows.
+             */
+            ceiling: number;
+            /**
+             * Format: uint32
+             * @description What counts: the lower one of `own` and `ceiling`.
+             */
+            limit: number;
+            /**
+             * Format: uint32
+             * @description What the organization's admins have set.
+             */
+            own?: number | null;
+            /** Format: uint32 */
+            used: number;
+        };
+        /** @description Seconds of nothing after which machines hibernate. */
+        QuotaIdle: {
+            /**
+             * Format: uint32
+             * @description The longest that a machine may have.
+             */
+            max_seconds: number;
+            /**
+             * Format: uint32
+             * @description What the organization's admins have set.
+             */
+            own_max_seconds?: number | null;
+            /**
+             * Format: uint32
+             * @description What the organization's admins have set.
+             */
+            own_seconds?: number | null;
+            /**
+             * Format: uint32
+             * @description Of a new machine that does not say.
+             */
+            seconds: number;
+        };
+        /** @description What an organization may have, and what it has. */
+        Quotas: {
+            /** @description Machines that are awake, or about to be. */
+            awake: components["schemas"]["QuotaCount"];
+            idle: components["schemas"]["QuotaIdle"];
+            machines: components["schemas"]["QuotaCount"];
         };
         /** @description How a service shows that it is ready for those that need it. */
         Readiness: {
@@ -1709,6 +1837,11 @@ export interface components {
              */
             app_port?: number | null;
             /**
+             * @description Whether load on its processors, a fifth of one or more, keeps it awake.
+             * @default null
+             */
+            cpu_counts?: boolean | null;
+            /**
              * Format: int64
              * @description Seconds of nothing after which it hibernates: 300 to 86400.
              * @default null
@@ -1729,6 +1862,52 @@ export interface components {
         UpdateVariables: {
             /** @description From 1 to 100, each name once. */
             variables: components["schemas"]["SetVariable"][];
+        };
+        /** @description For how long machines were awake: from the moment they were woken until their runtime was known to have paused. */
+        Usage: {
+            /** Format: uint64 */
+            awake_seconds: number;
+            /** @description Days of UTC. */
+            days: components["schemas"]["UsageDay"][];
+            /**
+             * Format: date-time
+             * @description A time, RFC 3339 in UTC.
+             */
+            from: string;
+            /** @description Also those that are gone. The one that was awake longest comes first. */
+            machines: components["schemas"]["UsageMachine"][];
+            sizes: components["schemas"]["UsageSize"][];
+            /**
+             * Format: date-time
+             * @description A time, RFC 3339 in UTC.
+             */
+            to: string;
+        };
+        UsageDay: {
+            /** Format: uint64 */
+            awake_seconds: number;
+            day: string;
+        };
+        UsageMachine: {
+            /** Format: uint64 */
+            awake_seconds: number;
+            /** @description Whether it is still there. */
+            exists: boolean;
+            /** Format: uuid */
+            id: string;
+            /** @description The name it had last. */
+            name: string;
+            size: string;
+            /**
+             * Format: uint32
+             * @description How often it was woken.
+             */
+            wakes: number;
+        };
+        UsageSize: {
+            /** Format: uint64 */
+            awake_seconds: number;
+            size: string;
         };
         /** @description A variable of a machine. */
         Variable: {
@@ -1843,8 +2022,13 @@ export type Ports = components['schemas']['Ports'];
 export type Problem = components['schemas']['Problem'];
 export type Provider = components['schemas']['Provider'];
 export type PutPort = components['schemas']['PutPort'];
+export type PutQuotas = components['schemas']['PutQuotas'];
 export type PutService = components['schemas']['PutService'];
 export type PutVariable = components['schemas']['PutVariable'];
+export type Quota = components['schemas']['Quota'];
+export type QuotaCount = components['schemas']['QuotaCount'];
+export type QuotaIdle = components['schemas']['QuotaIdle'];
+export type Quotas = components['schemas']['Quotas'];
 export type Readiness = components['schemas']['Readiness'];
 export type Region = components['schemas']['Region'];
 export type RestartPolicy = components['schemas']['RestartPolicy'];
@@ -1871,6 +2055,10 @@ export type UpdateMachine = components['schemas']['UpdateMachine'];
 export type UpdateMember = components['schemas']['UpdateMember'];
 export type UpdateTerminal = components['schemas']['UpdateTerminal'];
 export type UpdateVariables = components['schemas']['UpdateVariables'];
+export type Usage = components['schemas']['Usage'];
+export type UsageDay = components['schemas']['UsageDay'];
+export type UsageMachine = components['schemas']['UsageMachine'];
+export type UsageSize = components['schemas']['UsageSize'];
 export type Variable = components['schemas']['Variable'];
 export type Variables = components['schemas']['Variables'];
 export type Why = components['schemas']['Why'];
@@ -3474,6 +3662,106 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Member"];
+                };
+            };
+            /** @description Refused, or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    quotas_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                org: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Quotas"];
+                };
+            };
+            /** @description Refused, or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    quotas_put: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                org: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PutQuotas"];
+            };
+        };
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Quotas"];
+                };
+            };
+            /** @description Refused, or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    usage_get: {
+        parameters: {
+            query?: {
+                from?: string;
+                to?: string;
+            };
+            header?: never;
+            path: {
+                org: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Usage"];
                 };
             };
             /** @description Refused, or failed. */

@@ -51,3 +51,10 @@ export function duration(seconds: number): string {
   const rest = minutes % 60;
   return rest === 0 ? `${Math.floor(minutes / 60)} h` : `${Math.floor(minutes / 60)} h ${rest} min`;
 }
+
+/** Long spans in hours, as they are billed: `0.2 h`, `36.5 h`, `1,204 h`. */
+export function hours(seconds: number): string {
+  const count = seconds / 3600;
+  const digits = count < 100 ? 1 : 0;
+  return `${count.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits })} h`;
+}

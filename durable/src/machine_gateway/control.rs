@@ -220,6 +220,7 @@ impl<O: Outside> Gateway<O> {
             pass,
             epoch: record.epoch,
             idle_seconds: record.idle_seconds,
+            cpu_counts: record.cpu_counts,
             // As they are now: they may have changed while secrets were opened.
             services: self.record().map_or(record.services, |record| record.services),
             terminals: wanted.into_iter().map(Terminal::order).collect(),

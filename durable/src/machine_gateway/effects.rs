@@ -1,11 +1,12 @@
 //! Carrying out what the state machine decides.
 
+use snapvm_protocol::ids::MachineId;
 use snapvm_protocol::lifecycle::MachineState as State;
 use snapvm_protocol::terminal::Notice;
 use snapvm_protocol::tickets::Purpose;
 
 use super::notice;
-use super::object::Gateway;
+use super::object::{Cache, Gateway};
 use super::outside::{Failure, Outside, Record};
 use super::state::{Effect, Event, Refusal, Work};
 use crate::terminal_session::command::Command as TerminalCommand;
@@ -94,6 +95,7 @@ impl<O: Outside> Gateway<O> {
         self.0.state.wait_until(async move {
             let event = match gateway.work(work).await {
                 Ok(event) => event,
+                Err(Failure::NoPlace(detail)) => Event::NotAdmitted { detail },
                 Err(Failure::NoSprite) if !matches!(work, Work::Provision | Work::Checkpoint) => {
                     Event::Looked { status: None }
                 }
@@ -129,6 +131,7 @@ impl<O: Outside> Gateway<O> {
                 Ok(Event::Provisioned)
             }
             Work::Wake => {
+                self.take_place(record.machine).await?;
                 let sprite = self.0.outside.sprite(&record).await?;
                 self.wake(&record, &sprite.url).await?;
                 Ok(Event::WakeSent)
@@ -159,6 +162,23 @@ impl<O: Outside> Gateway<O> {
                     Err(failure) => Err(failure),
                 }
             }
+        }
+    }
+
+    /// A wake needs a place in its organization's quota; tries after the first have one. Where nobody can say, people
+    /// get their machine.
+    async fn take_place(&self, machine: MachineId) -> Result<(), Failure> {
+        let is_first = |cache: &Cache| cache.machine.state == State::Waking && cache.machine.tries == 0;
+        if !self.0.cache.borrow().as_ref().is_some_and(is_first) {
+            return Ok(());
+        }
+        match self.0.outside.admit(machine).await {
+            Err(failure @ Failure::NoPlace(_)) => Err(failure),
+            Err(failure) => {
+                self.0.outside.log(&format!("machine {machine}: asking for its place: {failure}"));
+                Ok(())
+            }
+            Ok(()) => Ok(()),
         }
     }
 

@@ -227,7 +227,8 @@ impl<O: Outside> Gateway<O> {
         match self.0.outside.load(machine).await {
             Ok(record) => {
                 self.raise_epoch(record.epoch);
-                let (services, idle_seconds) = (record.services.clone(), record.idle_seconds);
+                let (services, idle_seconds, cpu_counts) =
+                    (record.services.clone(), record.idle_seconds, record.cpu_counts);
                 if let Some(cache) = self.0.cache.borrow_mut().as_mut() {
                     cache.record.services.clone_from(&services);
                 }
@@ -238,7 +239,7 @@ impl<O: Outside> Gateway<O> {
                         let _ = self.apply(Event::Holds { until_ms: record.holds }).await;
                     }
                     _ => {
-                        let _ = self.apply(Event::Settings { idle_seconds }).await;
+                        let _ = self.apply(Event::Settings { idle_seconds, cpu_counts }).await;
                     }
                 }
             }

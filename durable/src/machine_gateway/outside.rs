@@ -33,6 +33,9 @@ pub struct Record {
     pub epoch: u64,
     /// Seconds of nothing after which it hibernates.
     pub idle_seconds: u64,
+    /// Whether load on the processors is something.
+    #[serde(default)]
+    pub cpu_counts: bool,
     /// The sprite's name, once it has one: it keeps the name of the generation that it was made in.
     #[serde(default)]
     pub sprite_name: Option<String>,
@@ -98,6 +101,9 @@ pub enum Failure {
     /// The record is being deleted: nothing else may be written.
     #[error("the machine is being deleted")]
     Deleting,
+    /// The organization has as many machines awake as it may have. The text is for people.
+    #[error("{0}")]
+    NoPlace(String),
     /// The runtime's URL may not be given our token: another domain, another sprite, or open to everybody.
     #[error("the runtime's URL is not safe to use")]
     UnsafeRuntime,
@@ -148,6 +154,11 @@ pub trait Outside: 'static {
     async fn load(&self, machine: MachineId) -> Result<Record, Failure>;
     /// Opens a sealed value of this machine's, which opens for no other machine and under no other name.
     async fn open(&self, record: &Record, name: &str, sealed: &str) -> Result<String, Failure>;
+    /// Takes a place for one more awake machine, unless it has one.
+    ///
+    /// # Errors
+    /// [`Failure::NoPlace`]; others say that nobody knows.
+    async fn admit(&self, machine: MachineId) -> Result<(), Failure>;
     /// Writes state and reason, what is known of the sprite, and a line of history, once for its id; answers the
     /// machine's epoch.
     async fn save(

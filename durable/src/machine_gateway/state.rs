@@ -73,6 +73,9 @@ pub struct Machine {
     pub called: bool,
     /// Whether a first shell, service or request may find the sprite: it has been provisioned.
     pub provisioned: bool,
+    /// Whether it was stopped before it was last woken.
+    #[serde(default)]
+    pub was_stopped: bool,
     /// Failed tries at the present work.
     pub tries: u32,
     /// Since when the present work waits for a limit of the provider's account, Unix ms.
@@ -131,6 +134,8 @@ pub enum ActivityKind {
     Request,
     /// A command while it runs.
     Command,
+    /// Load on the processors.
+    Cpu,
     /// Something that a newer agent knows.
     Other,
 }
@@ -143,6 +148,7 @@ impl ActivityKind {
             "terminal" => Self::Terminal,
             "request" => Self::Request,
             "command" => Self::Command,
+            "cpu" => Self::Cpu,
             _ => Self::Other,
         }
     }
@@ -154,6 +160,7 @@ impl ActivityKind {
             Self::Terminal => "terminal",
             Self::Request => "request",
             Self::Command => "command",
+            Self::Cpu => "cpu",
             Self::Other => "other",
         }
     }
@@ -288,11 +295,18 @@ pub enum Event {
     Settings {
         /// Seconds of nothing after which it hibernates.
         idle_seconds: u64,
+        /// Whether load on the processors is something.
+        cpu_counts: bool,
     },
     /// The sprite is there, and its agent delivered.
     Provisioned,
     /// The agent took a wake and is about to dial.
     WakeSent,
+    /// The organization has no place for one more awake machine.
+    NotAdmitted {
+        /// Why, for people.
+        detail: String,
+    },
     /// The runtime was looked at.
     Looked {
         /// What it is doing; `None` when there is no such sprite.
@@ -329,7 +343,8 @@ pub enum Event {
 pub enum Work {
     /// Make the sprite, deliver the agent: [`Event::Provisioned`] or [`Event::Failed`].
     Provision,
-    /// Ask the agent over HTTP to wake and dial: [`Event::WakeSent`] or [`Event::Failed`].
+    /// Ask the agent over HTTP to wake and dial, if the organization has a place for it: [`Event::WakeSent`],
+    /// [`Event::NotAdmitted`] or [`Event::Failed`].
     Wake,
     /// Ask the runtime what the sprite is doing: [`Event::Looked`] or [`Event::Failed`].
     Look,
@@ -424,6 +439,7 @@ impl Machine {
             connected: false,
             called: false,
             provisioned,
+            was_stopped: false,
             tries: 0,
             limited_since_ms: None,
             alarm_ms: None,

@@ -1,5 +1,6 @@
 //! What each event does to a machine in each state. See [`super::state`] for the picture.
 
+mod admission;
 mod checkpoints;
 mod clock;
 mod provider;
@@ -68,9 +69,9 @@ fn take(machine: &mut Machine, event: Event, now: u64) -> Result<Vec<Effect>, Re
             idle::hold(machine, until_ms, now);
             vec![]
         }
-        Event::Settings { idle_seconds } => {
+        Event::Settings { idle_seconds, cpu_counts } => {
             machine.idle_seconds = idle_seconds;
-            tell(machine, ToAgent::IdleTimeout { seconds: idle_seconds })
+            tell(machine, ToAgent::IdleTimeout { seconds: idle_seconds, cpu_counts })
         }
         Event::Provisioned => {
             machine.provisioned = true;
@@ -87,6 +88,7 @@ fn take(machine: &mut Machine, event: Event, now: u64) -> Result<Vec<Effect>, Re
             vec![]
         }
         Event::Looked { status } => looked(machine, status, now),
+        Event::NotAdmitted { detail } => admission::refused(machine, detail, now),
         Event::Failed { work: Work::Deliver | Work::Settle, reason } => upgrades::failed(machine, &reason, now),
         Event::Failed { work: work @ (Work::Checkpoint | Work::TellCheckpoint), reason } => {
             checkpoints::failed(machine, work, &reason, now)
@@ -183,6 +185,7 @@ fn wake(machine: &mut Machine, by: By, now: u64) -> Vec<Effect> {
         effects.extend(work(machine, Work::Provision, now));
         return effects;
     }
+    machine.was_stopped = machine.state == State::Stopped;
     enter(machine, State::Waking, "Waking up.");
     // The work comes first: everybody waits for it, and nobody for the record.
     let mut effects = work(machine, Work::Wake, now);

@@ -93,6 +93,7 @@ impl Direct {
             pass: platform.pass(&pass)?,
             epoch: 1,
             idle_seconds: 900,
+            cpu_counts: false,
             services: vec![],
             terminals: vec![],
             variables: Variables::default(),

@@ -102,6 +102,7 @@ pub fn welcome() -> ToAgent {
         pass: String::new(),
         epoch: 1,
         idle_seconds: 900,
+        cpu_counts: false,
         services: vec![],
         terminals: vec![],
         variables: Variables::default(),

@@ -1,11 +1,12 @@
 // A machine's settings, what it is made of, and its deletion.
-import { Button, Group, NumberInput, SimpleGrid, Stack, Table, Text } from "@mantine/core";
+import { Button, Group, NumberInput, SimpleGrid, Stack, Switch, Table, Text } from "@mantine/core";
 import { useDisclosure } from "@mantine/hooks";
 import { useQuery } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
 import { useState } from "react";
 import { deploymentQuery } from "../../api/deployment";
 import { useDeleteMachine, useUpdateMachine } from "../../api/machines";
+import { quotasQuery } from "../../api/quotas";
 import type { Machine } from "../../api/schema";
 import { ActionButton } from "../../components/action-button";
 import { ConfirmDialog } from "../../components/confirm-dialog";
@@ -29,28 +30,31 @@ export function Settings() {
   );
 }
 
-const IDLE_MINUTES: [number, number] = [5, 1440];
+const IDLE_MINUTES_LEAST = 5;
 
 function Changeable({ machine }: { machine: Machine }) {
   const { org, role } = useMachine();
   const update = useUpdateMachine(org, machine.name);
   const [minutes, setMinutes] = useState<number | string>(machine.idle_seconds / 60);
   const [port, setPort] = useState<number | string>(machine.app_port);
+  const [cpuCounts, setCpuCounts] = useState(machine.cpu_counts);
   const refused = refuseRole(role, "member");
-  const [least, most] = IDLE_MINUTES;
+  const { data: quotas } = useQuery(quotasQuery(org));
+  const [least, most] = [IDLE_MINUTES_LEAST, (quotas?.idle.max_seconds ?? 86_400) / 60];
   const minutesRefused =
     typeof minutes === "number" && minutes >= least && minutes <= most
       ? null
-      : `This is a number of minutes from ${least} to ${most}, a day.`;
+      : `This is a number of minutes from ${least} to ${most}, the organization's limit.`;
   const portRefused = refusePort(Number(port));
-  const changed = Number(minutes) * 60 !== machine.idle_seconds || Number(port) !== machine.app_port;
+  const changed = Number(minutes) * 60 !== machine.idle_seconds || Number(port) !== machine.app_port ||
+    cpuCounts !== machine.cpu_counts;
   return (
     <Section title="Settings">
       <form
         onSubmit={(event) => {
           event.preventDefault();
           update.mutate(
-            { idle_seconds: Math.round(Number(minutes) * 60), app_port: Number(port) },
+            { idle_seconds: Math.round(Number(minutes) * 60), app_port: Number(port), cpu_counts: cpuCounts },
             { onSuccess: () => notifyDone("Saved.") },
           );
         }}
@@ -79,6 +83,13 @@ function Changeable({ machine }: { machine: Machine }) {
               error={portRefused ?? fieldError(update.error, "app_port")}
             />
           </SimpleGrid>
+          <Switch
+            label="Load keeps it awake"
+            description="A fifth of one processor or more counts as work: for builds and training runs that no terminal shows."
+            checked={cpuCounts}
+            onChange={(event) => setCpuCounts(event.currentTarget.checked)}
+            disabled={!!refused}
+          />
           <ProblemBox error={update.error} fields={["idle_seconds", "app_port"]} />
           {refused ? (
             <Text size="sm" c="dimmed">

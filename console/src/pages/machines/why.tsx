@@ -18,6 +18,7 @@ const ACTIVITY: Record<string, string> = {
   terminal: "a terminal was used",
   request: "an app was used",
   command: "a command ran",
+  cpu: "its processors were busy",
   other: "something happened",
 };
 

@@ -31,7 +31,7 @@ pub(super) fn used(machine: &Machine) -> By {
         Some(ActivityKind::Terminal) => Cause::Terminal,
         Some(ActivityKind::Request) => Cause::Request,
         Some(ActivityKind::Command) => Cause::Command,
-        Some(ActivityKind::Other) | None => Cause::Agent,
+        Some(ActivityKind::Cpu | ActivityKind::Other) | None => Cause::Agent,
     })
 }
 
