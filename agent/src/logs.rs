@@ -172,7 +172,7 @@ impl Follower {
             }
             if is_all {
                 tokio::select! {
-                    changed = changes.changed() => if changed.is_err() { return },
+                    news = changes.changed() => if news.is_err() { return },
                     () = sleep(alive) => {
                         let _ = self.pieces.try_send(Bytes::from_static(b": alive\n\n"));
                         continue;

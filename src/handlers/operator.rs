@@ -22,7 +22,7 @@ pub struct Provider {
     /// Since when nothing is asked because it failed again and again, as far as the answering isolate knows.
     pub away_since: Option<String>,
     /// What the account uses, and how much it may.
-    pub account: Option<Account>,
+    pub account: Option<ProviderAccount>,
     #[serde(flatten)]
     sprites: Known,
 }
@@ -30,7 +30,7 @@ pub struct Provider {
 /// What the provider's account uses, of all deployments that share it.
 #[derive(Debug, Serialize)]
 #[cfg_attr(not(target_arch = "wasm32"), derive(JsonSchema))]
-pub struct Account {
+pub struct ProviderAccount {
     /// Sprites that run.
     pub running: Option<u64>,
     /// Sprites that sleep with their memory.
@@ -86,7 +86,7 @@ pub async fn provider(call: Call) -> Result<Answer, Error> {
         away_since: breaker::away_since_ms().and_then(times::from_ms),
         account: counted.ok().map(|list| {
             let org = list.org.unwrap_or_default();
-            Account {
+            ProviderAccount {
                 running: list.running.or(org.running),
                 warm: list.warm.or(org.warm),
                 cold: list.cold.or(org.cold),

@@ -4,7 +4,7 @@ use serde_json::json;
 use snapvm_tests::machines::{Machine, builder};
 use snapvm_tests::{PATIENCE, World, rows, until};
 
-/// Has the Worker run with another SECRETS_KEY: its configuration is changed and read again.
+/// Has the Worker run with another `SECRETS_KEY`: its configuration is changed and read again.
 async fn restart_with(world: &World, from: &str, to: &str) {
     let worker = world.stack.worker().unwrap();
     worker.stop().await.unwrap();

@@ -212,9 +212,9 @@ async fn whatever_is_killed_under_load_nothing_acknowledged_is_lost() {
                 let asked = asking.clone();
                 let answer = tokio::spawn(async move { asked.get("/count").await.status }).await;
                 if answer.is_ok_and(|status| status == 200) {
-                    answered += 1
+                    answered += 1;
                 } else {
-                    refused += 1
+                    refused += 1;
                 }
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }

@@ -28,7 +28,7 @@ async fn app_at(world: &World, port: u16, at: i64) -> u16 {
 
 /// Idleness of a second is told after a second, and not after the hours that a clock may have made of it.
 async fn idles_after_a_second(control: &mut Control) {
-    control.send(&ToAgent::IdleTimeout { seconds: 1 }).await;
+    control.send(&ToAgent::IdleTimeout { seconds: 1, cpu_counts: false }).await;
     let seconds = control.until(|message| match message {
         ToObject::Idle { seconds } => Some(*seconds),
         _ => None,

@@ -722,36 +722,8 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
-        /** @description What the provider's account uses, of all deployments that share it. */
-        Account: {
-            /**
-             * Format: uint64
-             * @description Sprites that sleep without.
-             */
-            cold?: number | null;
-            /**
-             * Format: uint64
-             * @description Sprites that run.
-             */
-            running?: number | null;
-            /**
-             * Format: uint64
-             * @description Most that may run; absent where there is no limit, or none is told.
-             */
-            running_limit?: number | null;
-            /**
-             * Format: uint64
-             * @description Sprites that sleep with their memory.
-             */
-            warm?: number | null;
-            /**
-             * Format: uint64
-             * @description Most that may be warm.
-             */
-            warm_limit?: number | null;
-        };
         /** @description A person. */
-        Account2: {
+        Account: {
             /**
              * Format: date-time
              * @description A time, RFC 3339 in UTC.
@@ -1302,7 +1274,7 @@ export interface components {
         /** @description How the runtime's provider is. */
         Provider: {
             /** @description What the account uses, and how much it may. */
-            account?: components["schemas"]["Account"] | null;
+            account?: components["schemas"]["ProviderAccount"] | null;
             /** @description Whether it answered just now. */
             answering: boolean;
             /** @description Since when nothing is asked because it failed again and again, as far as the answering isolate knows. */
@@ -1313,6 +1285,34 @@ export interface components {
             looked_at?: string | null;
             /** @description Sprites of this deployment that no machine has, the newest first. */
             orphans: components["schemas"]["Orphan"][];
+        };
+        /** @description What the provider's account uses, of all deployments that share it. */
+        ProviderAccount: {
+            /**
+             * Format: uint64
+             * @description Sprites that sleep without.
+             */
+            cold?: number | null;
+            /**
+             * Format: uint64
+             * @description Sprites that run.
+             */
+            running?: number | null;
+            /**
+             * Format: uint64
+             * @description Most that may run; absent where there is no limit, or none is told.
+             */
+            running_limit?: number | null;
+            /**
+             * Format: uint64
+             * @description Sprites that sleep with their memory.
+             */
+            warm?: number | null;
+            /**
+             * Format: uint64
+             * @description Most that may be warm.
+             */
+            warm_limit?: number | null;
         };
         /** @description A port's name. */
         PutPort: {
@@ -1970,7 +1970,6 @@ export interface components {
     pathItems: never;
 }
 export type Account = components['schemas']['Account'];
-export type Account2 = components['schemas']['Account2'];
 export type AccountOrg = components['schemas']['AccountOrg'];
 export type AtSleep = components['schemas']['AtSleep'];
 export type AuditEntries = components['schemas']['AuditEntries'];
@@ -2021,6 +2020,7 @@ export type Port = components['schemas']['Port'];
 export type Ports = components['schemas']['Ports'];
 export type Problem = components['schemas']['Problem'];
 export type Provider = components['schemas']['Provider'];
+export type ProviderAccount = components['schemas']['ProviderAccount'];
 export type PutPort = components['schemas']['PutPort'];
 export type PutQuotas = components['schemas']['PutQuotas'];
 export type PutService = components['schemas']['PutService'];
@@ -2079,7 +2079,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Account2"];
+                    "application/json": components["schemas"]["Account"];
                 };
             };
             /** @description Refused, or failed. */
@@ -2112,7 +2112,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Account2"];
+                    "application/json": components["schemas"]["Account"];
                 };
             };
             /** @description Refused, or failed. */
@@ -3823,7 +3823,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Account2"];
+                    "application/json": components["schemas"]["Account"];
                 };
             };
             /** @description Refused, or failed. */

@@ -46,7 +46,9 @@ function Changeable({ machine }: { machine: Machine }) {
       ? null
       : `This is a number of minutes from ${least} to ${most}, the organization's limit.`;
   const portRefused = refusePort(Number(port));
-  const changed = Number(minutes) * 60 !== machine.idle_seconds || Number(port) !== machine.app_port ||
+  const changed =
+    Number(minutes) * 60 !== machine.idle_seconds ||
+    Number(port) !== machine.app_port ||
     cpuCounts !== machine.cpu_counts;
   return (
     <Section title="Settings">
