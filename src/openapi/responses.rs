@@ -3,12 +3,17 @@
 #![expect(dead_code, reason = "the database makes these; here are only their shapes")]
 #![expect(clippy::struct_field_names, reason = "a field's name is the API's")]
 
+mod quotas;
+mod usage;
+
+pub(super) use quotas::Quotas;
 use schemars::JsonSchema;
 use snapvm_protocol::agent::TerminalEnd;
 use snapvm_protocol::ids::{AccountId, CheckpointId, HoldId, MachineId, SessionId, TerminalId, TokenId};
 use snapvm_protocol::lifecycle::{Cause, MachineState, RuntimeType};
 use snapvm_protocol::names::{MachineName, OrgSlug};
 use snapvm_protocol::services::{Containment, ServiceDefinition, ServiceState, Unready};
+pub(super) use usage::Usage;
 
 use crate::handlers::tokens::Scope;
 
@@ -161,77 +166,6 @@ pub(super) struct AuditEntry {
     status: u16,
     request_id: Option<String>,
     address: Option<String>,
-}
-
-/// What an organization may have, and what it has.
-#[derive(JsonSchema)]
-pub(super) struct Quotas {
-    machines: QuotaCount,
-    /// Machines that are awake, or about to be.
-    awake: QuotaCount,
-    idle: QuotaIdle,
-}
-
-#[derive(JsonSchema)]
-pub(super) struct QuotaCount {
-    used: u32,
-    /// What counts: the lower one of `own` and `ceiling`.
-    limit: u32,
-    /// What the deployment allows.
-    ceiling: u32,
-    /// What the organization's admins have set.
-    own: Option<u32>,
-}
-
-/// Seconds of nothing after which machines hibernate.
-#[derive(JsonSchema)]
-pub(super) struct QuotaIdle {
-    /// Of a new machine that does not say.
-    seconds: u32,
-    /// The longest that a machine may have.
-    max_seconds: u32,
-    /// What the organization's admins have set.
-    own_seconds: Option<u32>,
-    /// What the organization's admins have set.
-    own_max_seconds: Option<u32>,
-}
-
-/// For how long machines were awake: from the moment they were woken until their runtime was known to have paused.
-#[derive(JsonSchema)]
-pub(super) struct Usage {
-    from: Time,
-    to: Time,
-    awake_seconds: u64,
-    /// Also those that are gone. The one that was awake longest comes first.
-    machines: Vec<UsageMachine>,
-    sizes: Vec<UsageSize>,
-    /// Days of UTC.
-    days: Vec<UsageDay>,
-}
-
-#[derive(JsonSchema)]
-pub(super) struct UsageMachine {
-    id: MachineId,
-    /// The name it had last.
-    name: String,
-    size: String,
-    awake_seconds: u64,
-    /// How often it was woken.
-    wakes: u32,
-    /// Whether it is still there.
-    exists: bool,
-}
-
-#[derive(JsonSchema)]
-pub(super) struct UsageSize {
-    size: String,
-    awake_seconds: u64,
-}
-
-#[derive(JsonSchema)]
-pub(super) struct UsageDay {
-    day: String,
-    awake_seconds: u64,
 }
 
 #[derive(JsonSchema)]

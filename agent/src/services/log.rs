@@ -146,9 +146,9 @@ impl Log {
             lines.end(&mut out);
         }
         lines.take(bytes, Reading::take().boot, &self.stamp(), &mut out);
-        let (may_rotate, has_dropped) = (lines.is_between(), lines.has_dropped());
+        let has_dropped = lines.has_dropped();
         drop(lines);
-        self.write(&out, may_rotate);
+        self.write(&out);
         if has_dropped && !self.saying.replace(true) {
             let log = Rc::clone(self);
             tokio::task::spawn_local(async move {
@@ -156,23 +156,32 @@ impl Log {
                 log.saying.set(false);
                 let mut out = Vec::new();
                 log.lines.borrow_mut().say_dropped(&log.stamp(), &mut out);
-                log.write(&out, true);
+                log.write(&out);
             });
         }
     }
 
     /// A log that cannot be written must not stop its service: what does not fit on the disk is lost.
-    fn write(&self, out: &[u8], may_rotate: bool) {
+    fn write(&self, out: &[u8]) {
         let mut open = self.open.borrow_mut();
         if open.is_none() {
             *open = self.files.append().ok().map(begin);
         }
         let Some((file, size)) = open.as_mut() else { return };
-        let _ = file.write_all(out);
         *size += out.len() as u64;
-        if *size >= ROTATE_AT && may_rotate {
+        // What was read ends anywhere; a file ends with a line.
+        let end = memchr::memrchr(b'\n', out).map(|end| end + 1).filter(|_| *size >= ROTATE_AT);
+        let (fits, rest) = out.split_at(end.unwrap_or(out.len()));
+        let _ = file.write_all(fits);
+        if end.is_some() {
             *open = None;
             self.files.rotate();
+        }
+        if !rest.is_empty()
+            && let Some((mut file, size)) = self.files.append().ok()
+        {
+            let _ = file.write_all(rest);
+            *open = Some((file, size + rest.len() as u64));
         }
         self.changed.send_replace(());
     }

@@ -1,6 +1,7 @@
 //! One-shot commands: who may run one, what it gets, how it ends.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use hyper::Method;
 use serde_json::{Value, json};
@@ -289,13 +290,16 @@ async fn changed_access_and_sleep_end_commands() {
 
     for (sleep, kind) in [(1, SleepKind::Hibernate), (2, SleepKind::Stop)] {
         let now = Purpose::Exec { epoch: 2 };
-        let command = sh("echo $$; exec sleep 1000");
+        let runs = world.home.path().join(format!("runs-{sleep}"));
+        let command = sh(&format!("echo $$; touch {}; exec sleep 1000", runs.display()));
         let running = tokio::spawn({
             let (address, ticket) = (world.address, ticket(now));
             async move { with(address, &ticket, &command).await }
         });
         soon("it runs", async {
-            while !control.until(|message| Some(matches!(message, ToObject::Activity { .. }))).await {}
+            while !runs.exists() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
         })
         .await;
         control.send(&ToAgent::Sleep { sleep, kind, clear_tasks: false }).await;

@@ -34,12 +34,6 @@ struct Dropped {
 }
 
 impl Lines {
-    /// Whether the last line has ended, so that the file may be changed for another.
-    #[must_use]
-    pub fn is_between(&self) -> bool {
-        self.open.is_none()
-    }
-
     /// Ends the last line: what comes next is somebody else's.
     pub fn end(&mut self, out: &mut Vec<u8>) {
         if self.open.take().is_some() {
@@ -236,7 +230,7 @@ mod tests {
         lines.take(&vec![b'a'; RATE + 10], 10, STAMPED, &mut out);
         assert!(lines.has_dropped());
         lines.say_dropped(STAMPED, &mut out);
-        assert!(!lines.has_dropped() && lines.is_between());
+        assert!(!lines.has_dropped());
         assert!(texts(&out).last().unwrap().contains("(10 bytes) left out"));
     }
 
