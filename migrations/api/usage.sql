@@ -28,7 +28,8 @@ begin
       from timed t group by t.machine_id, t.size),
     day as (
       select d.day, coalesce(sum(extract(epoch from
-          least(t.ended_at, d.day + interval '1 day') - greatest(t.started_at, d.day))), 0) as seconds
+          least(t.ended_at, d.day + interval '1 day') - greatest(t.started_at, d.day)))
+        filter (where t.machine_id is not null), 0) as seconds
       from generate_series(date_trunc('day', since at time zone 'UTC'),
         least(until, now()) at time zone 'UTC' - interval '1 microsecond', interval '1 day') d (day)
       left join timed t on t.started_at < d.day + interval '1 day' and t.ended_at > d.day

@@ -59,6 +59,11 @@ async fn intervals_are_cut_to_the_span_and_added_up() {
             "days": [{"day": "2026-03-02", "awake_seconds": 5400}, {"day": "2026-03-03", "awake_seconds": 7200}],
         })
     );
+    // A day on which nothing was awake is one of nothing.
+    let path = org.path("/usage?from=2026-03-04T06:00:00Z&to=2026-03-06T00:00:00Z");
+    let usage = viewer.client.get(&path).await.expect(200);
+    let days = json!([{"day": "2026-03-04", "awake_seconds": 3600}, {"day": "2026-03-05", "awake_seconds": 0}]);
+    assert_eq!((&usage["awake_seconds"], &usage["days"]), (&json!(3600), &days));
     let elsewhere = world().org().await;
     let path = elsewhere.path("/usage?from=2026-03-02T00:00:00Z&to=2026-03-04T00:00:00Z");
     assert_eq!(elsewhere.owner.client.get(&path).await.expect(200)["machines"], json!([]));

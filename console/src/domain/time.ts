@@ -52,8 +52,9 @@ export function duration(seconds: number): string {
   return rest === 0 ? `${Math.floor(minutes / 60)} h` : `${Math.floor(minutes / 60)} h ${rest} min`;
 }
 
-/** Long spans in hours, as they are billed: `0.2 h`, `36.5 h`, `1,204 h`. */
+/** Long spans in hours: `36.5 h`, `1,204 h`; short ones as they are, `12 min`. */
 export function hours(seconds: number): string {
+  if (seconds < 3600) return duration(seconds);
   const count = seconds / 3600;
   const digits = count < 100 ? 1 : 0;
   return `${count.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits })} h`;
