@@ -53,7 +53,8 @@ async fn terminals_are_warned_before_an_idle_machine_sleeps_and_a_key_calls_it_o
         assert!(head.at_ms.is_some() && !bytes.is_empty());
         assert_eq!(tab.notices.get(notices), Some(&Notice::Asleep), "it comes before the word: {:?}", tab.notices);
     }
-    assert_eq!(machine.record().await["reason"], "Asleep. It wakes when somebody needs it.");
+    // Terminals hear of it before the record.
+    assert_eq!(machine.until("hibernated").await["reason"], "Asleep. It wakes when somebody needs it.");
     let history = machine.history().await;
     let why = |event: &&serde_json::Value| event["kind"] == "hibernating" && event["cause"] == "idle";
     assert_eq!(history.iter().filter(why).count(), 1, "{history:?}");
