@@ -41,6 +41,10 @@ pub struct Terminal {
     key: String,
     typed: u32,
     unacknowledged: VecDeque<(u32, Vec<u8>)>,
+    /// The offsets that attaches on this socket asked for, and where the stream is: behind `offset` while an answer to
+    /// an earlier attach brings what it has.
+    asked: Vec<u64>,
+    place: u64,
 }
 
 impl Terminal {
@@ -76,6 +80,8 @@ impl Terminal {
             key: chance::word(),
             typed: 0,
             unacknowledged: VecDeque::new(),
+            asked: Vec::new(),
+            place: 0,
         }
     }
 
@@ -84,6 +90,7 @@ impl Terminal {
         let socket = stream(world, &machine.client, machine, &self.id, wake).await;
         self.socket = Some(socket.unwrap_or_else(|refused| panic!("terminal {}: {refused:?}", self.id)));
         self.closed = None;
+        self.asked.clear();
     }
 
     /// Connects again as soon as somebody answers.
@@ -92,6 +99,7 @@ impl Terminal {
         let socket = crate::until("the terminal connects again", patience, connect).await;
         self.socket = Some(socket);
         self.closed = None;
+        self.asked.clear();
     }
 
     /// Goes away without a word.
@@ -222,21 +230,26 @@ impl Terminal {
             }
             Frame::Ready(ready) => {
                 if self.epoch == Some(ready.epoch) {
-                    assert!(!ready.reset && ready.offset == self.offset, "{ready:?} for offset {}", self.offset);
+                    let is_asked = self.asked.contains(&ready.offset) && ready.offset <= self.offset;
+                    assert!(!ready.reset && is_asked, "{ready:?} for offset {} of {:?}", self.offset, self.asked);
+                } else {
+                    self.offset = ready.offset;
                 }
                 self.attached += 1;
-                (self.epoch, self.offset) = (Some(ready.epoch), ready.offset);
+                (self.epoch, self.place) = (Some(ready.epoch), ready.offset);
                 self.unacknowledged.retain(|(number, _)| *number > ready.input);
                 for (number, input) in self.unacknowledged.clone() {
                     self.send(&Frame::Input(number, &input)).await;
                 }
             }
             Frame::Output(offset, output) => {
-                assert_eq!(offset, self.offset, "every byte once and in order");
+                assert_eq!(offset, self.place, "every byte once and in order");
                 assert!(self.end.is_none(), "output after the end");
-                self.offset += u64::try_from(output.len()).expect("a length");
-                self.output.extend_from_slice(output);
-                self.send(&Frame::Acknowledge(self.offset)).await;
+                self.place += u64::try_from(output.len()).expect("a length");
+                let had = usize::try_from(self.offset - offset).expect("a length").min(output.len());
+                self.output.extend_from_slice(&output[had..]);
+                self.offset = self.offset.max(self.place);
+                self.send(&Frame::Acknowledge(self.place)).await;
             }
             Frame::InputAcknowledge(applied) => self.unacknowledged.retain(|(number, _)| *number > applied),
             Frame::End(end) => self.end = Some((end, self.output.len())),
@@ -262,6 +275,7 @@ impl Terminal {
             offset: self.epoch.map(|_| self.offset),
             follow: Follow::Bytes,
         };
+        self.asked.push(self.offset);
         self.send(&Frame::Attach(attach)).await;
     }
 
