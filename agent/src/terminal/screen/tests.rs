@@ -335,6 +335,8 @@ proptest! {
         let snapshot = world.snapshot();
         let mut restored = emulator::new(SIZE);
         restored.feed(&snapshot.bytes);
+        // A character that marks may still join comes behind the snapshot.
+        restored.feed(&world.written[usize::try_from(snapshot.offset).unwrap()..]);
         // Lines with a line feed have rows that can be counted.
         prop_assert!(skipped || !flood.ends_with(b"\r\n"));
         prop_assert!(settled(&*restored, SIZE) == settled(&*whole, SIZE), "{}", flood.escape_ascii());
