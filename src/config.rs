@@ -92,7 +92,7 @@ impl Config {
             console_origin.split_once("://").ok_or(Error::Misconfigured("CONSOLE_ORIGIN must be an origin"))?;
         let dial_origin = variables.text("DIAL_ORIGIN")?;
         let (_, dial) = dial_origin.split_once("://").ok_or(Error::Misconfigured("DIAL_ORIGIN must be an origin"))?;
-        let offer = serde_json::from_str(&variables.text("OFFER")?)
+        let offer = serde_json::from_slice(variables.text("OFFER")?.as_bytes())
             .map_err(|_| Error::Misconfigured("OFFER must be JSON: runtimes, sizes, regions, quota"))?;
         Ok(Self {
             scheme: scheme.to_owned(),

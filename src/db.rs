@@ -85,7 +85,7 @@ impl Reply {
         if self.status < 400 {
             return Ok(self);
         }
-        let mut problem: Problem = serde_json::from_str(&self.body)
+        let mut problem: Problem = serde_json::from_slice(self.body.as_bytes())
             .map_err(|_| Error::DatabaseFailed(format!("a refusal without a code: {}", self.status)))?;
         problem.status = self.status;
         Err(problem.into())
@@ -96,7 +96,8 @@ impl Reply {
     /// # Errors
     /// [`Error::Refused`], or [`Error::DatabaseFailed`] when it has another shape.
     pub fn read<T: serde::de::DeserializeOwned>(self) -> Result<T, Error> {
-        serde_json::from_str(&self.accepted()?.body).map_err(|error| Error::DatabaseFailed(error.to_string()))
+        serde_json::from_slice(self.accepted()?.body.as_bytes())
+            .map_err(|error| Error::DatabaseFailed(error.to_string()))
     }
 }
 

@@ -81,7 +81,7 @@ impl Memory {
         let Some(row) = rows.raw().next().transpose()? else { return Ok(None) };
         Ok(match row.as_slice() {
             [SqlStorageValue::String(about), SqlStorageValue::Blob(bytes)] => {
-                serde_json::from_str(about).ok().map(|about| (about, bytes.clone()))
+                serde_json::from_slice(about.as_bytes()).ok().map(|about| (about, bytes.clone()))
             }
             _ => None,
         })
@@ -102,6 +102,6 @@ impl Memory {
 
     fn read<T: DeserializeOwned>(&self, query: &str, values: Vec<SqlStorageValue>) -> Result<Vec<T>> {
         let rows: Vec<Row> = self.0.exec(query, values)?.to_array()?;
-        Ok(rows.iter().filter_map(|row| serde_json::from_str(&row.value).ok()).collect())
+        Ok(rows.iter().filter_map(|row| serde_json::from_slice(row.value.as_bytes()).ok()).collect())
     }
 }

@@ -502,9 +502,9 @@ fn every_change_says_what_caused_it() {
 fn commands_without_a_cause_are_read() {
     use snapvm_durable::machine_gateway::command::Command;
     let read = |text: &str| serde_json::from_str::<Command>(text).unwrap();
-    assert_eq!(read(r#"{"do":"lease","epoch":3}"#), Command::Lease { epoch: 3, by: By::default() });
+    assert_eq!(read(r#"{"lease":{"epoch":3}}"#), Command::Lease { epoch: 3, by: By::default() });
     let stop = Command::Stop { by: By { actor: Some("a".into()), ..By::default() } };
-    assert_eq!(read(r#"{"do":"stop","actor":"a"}"#), stop);
+    assert_eq!(read(r#"{"stop":{"by":{"actor":"a"}}}"#), stop);
     let start = Command::Start { by: By::account(Cause::Api, "a") };
     assert_eq!(read(&serde_json::to_string(&start).unwrap()), start);
     for cause in Cause::ALL {

@@ -374,7 +374,7 @@ pub fn decode<'a, T: Message<'a>>(text: &'a str) -> Result<T, InvalidMessage> {
     if text.len() > T::MAX {
         return Err(InvalidMessage::TooLong);
     }
-    serde_json::from_str(text).map_err(|_| InvalidMessage::Malformed)
+    serde_json::from_slice(text.as_bytes()).map_err(|_| InvalidMessage::Malformed)
 }
 
 /// The protocol version and the digest of an agent's Hello, whatever else its version may say in it.
@@ -391,7 +391,7 @@ pub fn version_of(text: &str) -> Option<(u32, String)> {
     if text.len() > MESSAGE_MAX {
         return None;
     }
-    let hello: Hello = serde_json::from_str(text).ok()?;
+    let hello: Hello = serde_json::from_slice(text.as_bytes()).ok()?;
     (hello.kind == "hello").then_some((hello.protocol, hello.digest))
 }
 

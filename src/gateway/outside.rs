@@ -135,7 +135,7 @@ impl World {
 /// What new sprites may reach: `NETWORK_POLICY`, where the deployment has one. Agents have to reach us under any.
 fn network_policy(env: &worker::Env) -> Result<Option<NetworkPolicy>, Error> {
     let Ok(text) = env.text("NETWORK_POLICY") else { return Ok(None) };
-    let mut policy: NetworkPolicy = serde_json::from_str(&text)
+    let mut policy: NetworkPolicy = serde_json::from_slice(text.as_bytes())
         .map_err(|_| Error::Misconfigured("NETWORK_POLICY must be JSON: rules with domain and action"))?;
     let dial = url::Url::parse(&env.text("DIAL_ORIGIN")?).ok();
     if let Some(host) = dial.as_ref().and_then(url::Url::host_str).filter(|_| !policy.rules.is_empty()) {
@@ -171,14 +171,14 @@ pub fn jobs_credential(env: &worker::Env) -> Result<String, Error> {
 
 /// A refusal of the database.
 fn refused(reply: &DatabaseReply) -> Failure {
-    match serde_json::from_str::<Problem>(&reply.body) {
+    match serde_json::from_slice::<Problem>(reply.body.as_bytes()) {
         Ok(problem) if problem.code == "awake_limit" => Failure::NoPlace(problem.detail),
         _ => Failure::Deleting,
     }
 }
 
 fn parse<T: DeserializeOwned>(reply: &DatabaseReply) -> Result<T, Failure> {
-    serde_json::from_str(&reply.body).map_err(|error| Failure::Unavailable(error.to_string()))
+    serde_json::from_slice(reply.body.as_bytes()).map_err(|error| Failure::Unavailable(error.to_string()))
 }
 
 /// What the runtime says of an order about a checkpoint. That what it is about is not there is its last word too.

@@ -118,7 +118,7 @@ pub async fn create(call: Call) -> Result<Answer, Error> {
 }
 
 fn read<T: serde::de::DeserializeOwned>(body: &str) -> Result<T, Error> {
-    serde_json::from_str(body).map_err(|error| Error::DatabaseFailed(error.to_string()))
+    serde_json::from_slice(body.as_bytes()).map_err(|error| Error::DatabaseFailed(error.to_string()))
 }
 
 fn pick<T: PartialEq + Clone>(

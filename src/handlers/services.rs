@@ -125,7 +125,7 @@ fn cyclic_needs(reply: &Reply) -> Option<Needs> {
     if reply.status != 422 {
         return None;
     }
-    serde_json::from_str::<Refused>(&reply.body).ok()?.needs
+    serde_json::from_slice::<Refused>(reply.body.as_bytes()).ok()?.needs
 }
 
 /// `DELETE …/services/{service}`

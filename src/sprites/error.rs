@@ -125,8 +125,8 @@ impl Error {
     /// Reads an answer that is none of success.
     #[must_use]
     pub fn from_answer(status: u16, retry_after: Option<&str>, body: &[u8]) -> Self {
-        let read: Option<Body> = serde_json::from_slice(body).ok();
-        let (code, error) = read.map_or((None, None), |body| (body.code, Some(body.error)));
+        let error: Option<ApiError> = serde_json::from_slice(body).ok();
+        let code = serde_json::from_slice(body).ok().and_then(|body: Coded| body.code);
         let words = match &error {
             Some(error) if !error.message.is_empty() => error.message.clone(),
             Some(error) if !error.error.is_empty() => error.error.clone(),
@@ -183,13 +183,11 @@ impl Error {
     }
 }
 
-/// What an error's body may hold.
+/// What an error's body has besides, where the file API sent it.
 #[derive(serde::Deserialize)]
-struct Body {
+struct Coded {
     #[serde(default)]
     code: Option<String>,
-    #[serde(flatten)]
-    error: ApiError,
 }
 
 /// What the objects make of it.

@@ -1,5 +1,6 @@
 //! What the Worker and the other objects ask of a machine's gateway, and what it answers. Typed on both sides; sent as
-//! JSON in the body of a `fetch` to the object whose name is the machine's id.
+//! JSON in the body of a `fetch` to the object whose name is the machine's id. Variants are keys, not a field of their
+//! own: reading a field first takes a buffer, and code in the Worker's bundle for each variant.
 
 use serde::{Deserialize, Serialize};
 use snapvm_protocol::agent::TerminalEnd;
@@ -12,32 +13,32 @@ use super::state::Activity;
 
 /// Something to do. Whether the caller may ask for it has been decided already.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", tag = "do")]
+#[serde(rename_all = "snake_case")]
 pub enum Command {
     /// The record has just been written: make the sprite.
     Provision,
     /// Wake it, whatever it sleeps for.
     Start {
         /// Who asked, and how.
-        #[serde(flatten)]
+        #[serde(default)]
         by: By,
     },
     /// Put it to sleep and pin it there.
     Stop {
         /// Who asked, and how.
-        #[serde(flatten)]
+        #[serde(default)]
         by: By,
     },
     /// Put it to sleep.
     Hibernate {
         /// Who asked, and how.
-        #[serde(flatten)]
+        #[serde(default)]
         by: By,
     },
     /// Delete it.
     Delete {
         /// Who asked, and how.
-        #[serde(flatten)]
+        #[serde(default)]
         by: By,
     },
     /// The record's settings changed: read them again.
@@ -126,7 +127,7 @@ pub enum Command {
 
 /// The answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", tag = "is")]
+#[serde(rename_all = "snake_case")]
 pub enum Reply {
     /// Where the machine is now.
     State {

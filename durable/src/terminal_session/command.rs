@@ -6,7 +6,7 @@ use snapvm_protocol::terminal::Notice;
 
 /// Something that happened to the machine or the session.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", tag = "do")]
+#[serde(rename_all = "snake_case")]
 pub enum Command {
     /// Clients learn it.
     Notice {

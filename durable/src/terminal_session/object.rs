@@ -168,7 +168,7 @@ impl<O: Outside> Session<O> {
         request: &Request,
     ) -> worker::Result<Response> {
         let Some(Arrival { visitor, wake, directory }) =
-            request.headers().get(ARRIVAL)?.and_then(|text| serde_json::from_str(&text).ok())
+            request.headers().get(ARRIVAL)?.and_then(|text| serde_json::from_slice(text.as_bytes()).ok())
         else {
             return Response::error("not a visitor", 403);
         };
