@@ -11,6 +11,7 @@
 
 pub mod client;
 pub mod coalesce;
+pub mod foreground;
 pub mod input;
 pub mod keeping;
 pub mod pty;

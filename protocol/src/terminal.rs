@@ -39,6 +39,9 @@ pub const KEPT_MAX: usize = 256 * 1024;
 /// Most bytes of a snapshot or kept screen in one frame.
 pub const PART_MAX: usize = 32 * 1024;
 
+/// Longest name of a command, in characters.
+pub const COMMAND_MAX: usize = 64;
+
 /// What a client does with output.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -70,6 +73,19 @@ pub struct Attach {
     /// What it does with output.
     #[serde(default)]
     pub follow: Follow,
+    /// Whether it is to be told what runs in the terminal's foreground.
+    #[serde(default)]
+    pub foreground: bool,
+}
+
+/// What runs in a terminal's foreground.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Foreground {
+    /// Whether something does; otherwise the shell waits for a command.
+    pub running: bool,
+    /// Its name, at most [`COMMAND_MAX`] characters, where that can be known.
+    #[serde(default)]
+    pub command: Option<String>,
 }
 
 /// The answer to [`Attach`].
@@ -212,6 +228,8 @@ pub enum Frame<'a> {
     Size(u16, u16, bool),
     /// 0x17 agent → client: position of the first byte in the snapshot, and bytes.
     SnapshotPart(u32, &'a [u8]),
+    /// 0x18 agent → client, if it asked to be told: what runs in the foreground now.
+    Foreground(Foreground),
     /// 0x21 object → client.
     Notice(Notice),
     /// 0x22 agent → object, with client id 0; object → client while the agent is not there.
@@ -285,6 +303,13 @@ impl<'a> Frame<'a> {
                 Self::Size(columns, rows, flag(*owner)?)
             }
             0x17 => part(payload, SNAPSHOT_MAX).map(|(position, bytes)| Self::SnapshotPart(position, bytes))?,
+            0x18 => {
+                let foreground: Foreground = json(payload)?;
+                if foreground.command.as_ref().is_some_and(|name| name.chars().count() > COMMAND_MAX) {
+                    return Err(InvalidFrame::TooLong);
+                }
+                Self::Foreground(foreground)
+            }
             0x21 => Self::Notice(json(payload)?),
             0x22 => {
                 let head: KeptHead = json(payload)?;
@@ -317,6 +342,7 @@ impl<'a> Frame<'a> {
                 put(out, 0x16, &[&columns.to_be_bytes(), &rows.to_be_bytes(), &[u8::from(*owner)]]);
             }
             Self::SnapshotPart(position, bytes) => put(out, 0x17, &[&position.to_be_bytes(), bytes]),
+            Self::Foreground(foreground) => put_json(out, 0x18, foreground),
             Self::Notice(notice) => put_json(out, 0x21, notice),
             Self::Kept(head) => put_json(out, 0x22, head),
             Self::KeptPart(position, bytes) => put(out, 0x23, &[&position.to_be_bytes(), bytes]),

@@ -274,6 +274,7 @@ impl Terminal {
             epoch: self.epoch,
             offset: self.epoch.map(|_| self.offset),
             follow: Follow::Bytes,
+            foreground: false,
         };
         self.asked.push(self.offset);
         self.send(&Frame::Attach(attach)).await;

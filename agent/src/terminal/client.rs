@@ -7,7 +7,7 @@ use std::ops::Range;
 use std::rc::Rc;
 
 use snapvm_protocol::queries::Muter;
-use snapvm_protocol::terminal::{ClientMode, Follow, WINDOW_BYTES};
+use snapvm_protocol::terminal::{ClientMode, Follow, Foreground, WINDOW_BYTES};
 
 use super::screen::Snapshot;
 
@@ -51,6 +51,8 @@ pub struct Attached {
     pub repeat_input: bool,
     /// Input of it was refused for lack of room, and is to be asked for again.
     pub refused: bool,
+    /// What it was told to run in the foreground, if it is to be told.
+    pub foreground: Option<Option<Foreground>>,
     /// The end was sent.
     pub told_end: bool,
     /// Queries in these offsets are its emulator's to answer; those of each offset belong to one client at most.

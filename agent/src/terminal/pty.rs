@@ -14,6 +14,9 @@ use snapvm_protocol::variables::Variables;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
+/// Longest name of a process, in characters.
+const NAME_MAX: usize = 15;
+
 /// The master side.
 pub struct Master(AsyncFd<OwnedFd>);
 
@@ -91,6 +94,14 @@ fn register(descriptor: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
 /// A directory that cannot be entered would fail the start.
 fn can_enter(directory: &Path) -> bool {
     directory.is_absolute() && directory.is_dir() && access(directory, Access::EXEC_OK).is_ok()
+}
+
+/// What the kernel calls a shell's process.
+#[must_use]
+pub fn shell_name() -> String {
+    let path = shell();
+    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    name.chars().take(NAME_MAX).collect()
 }
 
 fn shell() -> PathBuf {

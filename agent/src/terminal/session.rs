@@ -7,42 +7,40 @@
 //!
 //! Input and output are independent, so that an interrupt reaches a shell whose output nobody takes.
 
+mod input;
+mod output;
+
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal};
-use snapvm_protocol::agent::{OpenTerminal, TerminalEnd, TerminalStatus, ToObject};
+use snapvm_protocol::agent::{OpenTerminal, TerminalEnd, TerminalStatus};
 use snapvm_protocol::ids::TerminalId;
-use snapvm_protocol::terminal::{Frame, OUTPUT_MAX};
+use snapvm_protocol::terminal::{Foreground, Frame};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, timeout};
 
-use super::coalesce::Coalescer;
-use super::keeping::Keeping;
-use super::pty::{self, Master, Read, StartError, Write};
+use super::foreground;
+use super::pty::{self, Master, StartError};
 use super::socket;
 use super::stream::{Applied, PENDING_MAX, Stream};
 use crate::agent::Agent;
 use crate::handover::state;
 use crate::reaper::{Child, Exit};
+use input::Pending;
 
 /// Longest that a shell's end may take to be in the stream, once what held the terminal has been killed.
 const ENDING: Duration = Duration::from_secs(1);
 /// How long a session stays after its shell's end for clients that come back, however often the sockets go.
 const LOOKED_AT: Duration = Duration::from_mins(10);
-/// What is read at a shell's end at once, in bytes: more than a terminal holds.
-const REST_MAX: usize = 256 * 1024;
 /// Between HUP and KILL.
 const GRACE: Duration = Duration::from_millis(500);
 /// How long a closing socket may take.
 const CLOSING: Duration = Duration::from_secs(2);
-/// How long clients may take for a shell's last output before its end is told to the object.
-const LAST_OUTPUT: Duration = Duration::from_secs(5);
 
 /// A session.
 pub struct Session {
@@ -69,13 +67,6 @@ pub struct Session {
 struct Link {
     order: watch::Sender<socket::Order>,
     task: JoinHandle<()>,
-}
-
-/// Input on its way to the terminal. What of the first has been written is gone from it.
-#[derive(Default)]
-struct Pending {
-    inputs: VecDeque<state::Input>,
-    bytes: usize,
 }
 
 impl Session {
@@ -170,191 +161,14 @@ impl Session {
         self.ended.get().is_some_and(|at| at.elapsed() < LOOKED_AT)
     }
 
-    async fn read_output(self: Rc<Self>, agent: Rc<Agent>) {
-        let mut coalescer = Coalescer::default();
-        let mut keeping = Keeping::new(agent.timings.keep_quiet(), agent.timings.keep_apart());
-        let mut exit = self.exit.subscribe();
-        // It may have ended before it was handed over.
-        exit.mark_changed();
-        let mut exited = None;
-        while self.end().is_none() && exited.is_none_or(|(_, until)| Instant::now() < until) {
-            let held_up = exited.is_none() && self.stream.borrow().is_held_up();
-            let (due, keep) = (coalescer.due(), keeping.due());
-            let mut hangup = false;
-            tokio::select! {
-                biased;
-                () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => self.publish(&mut coalescer),
-                () = sleep_until(keep.unwrap_or_else(Instant::now)), if keep.is_some() => {
-                    keeping.kept(Instant::now());
-                    self.keep();
-                }
-                _ = exit.changed(), if exited.is_none() => {
-                    exited = exit.borrow_and_update().map(|end| (end, Instant::now() + agent.timings.drain()));
-                    if exited.is_some() {
-                        self.read_rest(&agent);
-                    }
-                }
-                () = sleep_until(exited.map_or_else(Instant::now, |(_, until)| until)), if exited.is_some() => {}
-                ready = self.master.readable(), if !held_up => {
-                    hangup = ready.is_err() || self.read(&agent, &mut coalescer);
-                    keeping.changed(Instant::now());
-                    if coalescer.due().is_none() {
-                        // Bulk output must not keep the socket's task from sending it.
-                        tokio::task::yield_now().await;
-                    }
-                }
-                () = self.room.notified(), if held_up => {}
-            }
-            if hangup {
-                break;
-            }
-        }
-        let end = match exited {
-            Some((end, _)) => end,
-            // It closed its terminal and lives on; what it does now cannot be seen.
-            None => exit.wait_for(Option::is_some).await.ok().and_then(|end| *end).unwrap_or(TerminalEnd::Lost),
-        };
-        self.stream.borrow_mut().ended(end);
-        self.ended.set(Some(Instant::now()));
-        // Whoever comes when this agent is gone sees the last of it.
-        self.keep();
-        self.more_input.notify_one();
-        self.delivered(LAST_OUTPUT).await;
-        agent.link.send(ToObject::TerminalEnded { session: self.id, end });
-        self.discard().await;
-    }
-
-    /// What a shell wrote before it ended is there when its end is known, and is read at once: nothing that keeps the
-    /// reader from it may have the end overtake it, neither a client that lags nor a busy machine (found by the soak).
-    /// What others go on writing is not followed for ever.
-    fn read_rest(&self, agent: &Agent) {
-        let mut stream = self.stream.borrow_mut();
-        let mut read = 0;
-        while read < REST_MAX {
-            // Without waiting to be told that there is something, which may come later than the end.
-            match self.master.read_now(stream.room(OUTPUT_MAX)) {
-                Read::Bytes(length) => {
-                    stream.commit(length);
-                    read += length.max(1);
-                }
-                // A terminal that was hung up says so again.
-                Read::Empty | Read::Hangup => break,
-            }
-        }
-        stream.publish();
-        drop(stream);
-        if read > 0 {
-            agent.activity("terminal");
-            self.tell();
-        }
-    }
-
-    /// Reads until there is nothing or a frame is full; whether the terminal was hung up.
-    fn read(&self, agent: &Agent, coalescer: &mut Coalescer) -> bool {
-        let mut stream = self.stream.borrow_mut();
-        let (mut most, mut hangup) = (OUTPUT_MAX, false);
-        while most > 0 {
-            match self.master.read(stream.room(most)) {
-                Read::Bytes(length) => {
-                    stream.commit(length);
-                    most = most.saturating_sub(length.max(1));
-                }
-                Read::Empty => break,
-                Read::Hangup => {
-                    hangup = true;
-                    break;
-                }
-            }
-        }
-        let held = stream.held();
-        drop(stream);
-        if held > 0 {
-            agent.activity("terminal");
-            if hangup || coalescer.read(Instant::now(), held, OUTPUT_MAX as u64) {
-                self.publish(coalescer);
-            }
-        }
-        hangup
-    }
-
-    fn publish(&self, coalescer: &mut Coalescer) {
-        coalescer.flush(Instant::now());
-        self.stream.borrow_mut().publish();
-        self.tell();
-    }
-
-    /// After the end: takes what processes in the background still write, so that they are not blocked.
-    async fn discard(&self) {
-        let reading = async {
-            let mut scratch = [0; 4096];
-            while self.master.readable().await.is_ok() && self.master.read(&mut scratch) != Read::Hangup {}
-        };
-        let mut forgotten = self.forgotten.subscribe();
-        tokio::select! {
-            () = reading => {}
-            // Closing the terminal hangs up whoever still holds it.
-            _ = forgotten.wait_for(|forgotten| *forgotten) => {}
-        }
-    }
-
     /// Nobody will ask for the session again.
     pub fn forget(&self) {
         self.forgotten.send_replace(true);
     }
 
-    async fn write_input(self: Rc<Self>) {
-        loop {
-            if self.pending.borrow().inputs.is_empty() {
-                if self.end().is_some() {
-                    return;
-                }
-                self.more_input.notified().await;
-                continue;
-            }
-            let writable = tokio::select! {
-                writable = self.master.writable() => writable.is_ok(),
-                () = self.over() => false,
-            };
-            if !writable || !self.write() {
-                self.refuse_pending();
-                return;
-            }
-        }
-    }
-
-    /// Writes as much of the first input as there is room for; false when nobody takes input any more.
-    fn write(&self) -> bool {
-        let mut pending = self.pending.borrow_mut();
-        let Some(input) = pending.inputs.front_mut() else { return true };
-        match self.master.write(&input.bytes) {
-            Write::Bytes(length) => {
-                input.bytes.drain(..length);
-                pending.bytes = pending.bytes.saturating_sub(length);
-            }
-            Write::Hangup => return false,
-        }
-        if let Some(input) = pending.inputs.pop_front_if(|input| input.bytes.is_empty()) {
-            let mut stream = self.stream.borrow_mut();
-            stream.written(&input.key, input.number);
-            if pending.inputs.is_empty() {
-                stream.has_room();
-            }
-            drop((pending, stream));
-            self.tell();
-        }
-        true
-    }
-
-    fn refuse_pending(&self) {
-        let mut pending = self.pending.borrow_mut();
-        for input in pending.inputs.drain(..).rev() {
-            self.stream.borrow_mut().refused(&input.key, input.number);
-        }
-        pending.bytes = 0;
-    }
-
     /// Takes one frame of a client.
     pub fn receive(&self, agent: &Agent, client: u32, frame: Frame<'_>) {
+        let asks = matches!(&frame, Frame::Attach(attach) if attach.foreground);
         let size = {
             let mut stream = self.stream.borrow_mut();
             if let Applied::Input { key, number, bytes } = stream.receive(client, frame) {
@@ -375,7 +189,21 @@ impl Session {
             self.master.resize(size);
         }
         self.room.notify_one();
+        if asks {
+            self.look();
+        }
         self.tell();
+    }
+
+    /// Looks at what runs in the foreground; clients that asked for it hear of a change.
+    fn look(&self) {
+        let now = match self.end() {
+            None => foreground::look(self.master.foreground(), self.leader, &pty::shell_name()),
+            Some(_) => Foreground::default(),
+        };
+        if self.stream.borrow_mut().runs(now) {
+            self.tell();
+        }
     }
 
     /// Has the object keep the screen, if it changed.

@@ -25,7 +25,9 @@ use std::rc::Rc;
 use snapvm_protocol::agent::{TerminalEnd, TerminalStatus};
 use snapvm_protocol::ids::TerminalId;
 use snapvm_protocol::queries::Muter;
-use snapvm_protocol::terminal::{Attach, ClientMode, Follow, Frame, KEPT_MAX, RING_BYTES, SIZE_MAX, WINDOW_BYTES};
+use snapvm_protocol::terminal::{
+    Attach, ClientMode, Follow, Foreground, Frame, KEPT_MAX, RING_BYTES, SIZE_MAX, WINDOW_BYTES,
+};
 
 use super::client::{Attached, Client, Opening};
 use super::input::{Keys, Verdict};
@@ -55,6 +57,7 @@ pub struct Stream {
     /// The tab that typed, sized or newly attached last.
     owner_key: Option<String>,
     acts: u64,
+    foreground: Foreground,
     end: Option<TerminalEnd>,
     connected: bool,
     keeping: Kept,
@@ -104,6 +107,7 @@ impl Stream {
             owner: None,
             owner_key: None,
             acts: 0,
+            foreground: Foreground::default(),
             end: None,
             connected: false,
             keeping: Kept::default(),
@@ -212,6 +216,19 @@ impl Stream {
             has_all && attached.opening.is_none() && (self.end.is_none() || attached.told_end)
         }) && self.keeping.sending.is_none()
             && !self.keeping.missed
+    }
+
+    /// Whether somebody is to be told what runs in the foreground.
+    #[must_use]
+    pub fn tells_foreground(&self) -> bool {
+        self.clients.values().filter_map(|client| client.attached.as_ref()).any(|client| client.foreground.is_some())
+    }
+
+    /// What runs in the foreground now; whether that is news.
+    pub fn runs(&mut self, foreground: Foreground) -> bool {
+        let is_news = self.foreground != foreground;
+        self.foreground = foreground;
+        is_news
     }
 
     /// There is a socket. Whether a screen is to be kept at once, because it could not be before.
@@ -330,6 +347,7 @@ impl Stream {
             gone: None,
             repeat_input: false,
             refused: false,
+            foreground: attach.foreground.then_some(None),
             told_end: false,
             answers: 0..0,
             muter,

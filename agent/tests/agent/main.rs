@@ -11,6 +11,7 @@
 
 mod clocks;
 mod exec;
+mod foreground;
 mod ingress;
 mod logs;
 mod screens;

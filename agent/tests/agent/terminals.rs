@@ -13,7 +13,7 @@ use crate::support::{World, soon, terminal};
 /// What is sent before anything is acknowledged.
 const WINDOW: usize = 512 * 1024;
 
-async fn open(world: &mut World) -> (Control, Session) {
+pub async fn open(world: &mut World) -> (Control, Session) {
     let mut control = world.control().await;
     control.send(&ToAgent::OpenTerminal(fresh(terminal(1)))).await;
     let dialed = world.origin.terminal().await;

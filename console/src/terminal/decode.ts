@@ -2,6 +2,7 @@
 import type { TerminalEnd } from "../api/schema";
 import {
   clampSize,
+  type Foreground,
   FRAME_MAX,
   InvalidFrame,
   KEPT_MAX,
@@ -57,6 +58,8 @@ export function decode(message: ArrayBuffer): Received | null {
       };
     case 0x17:
       return { type: "snapshot-part", ...readPart(message, view, SNAPSHOT_MAX) };
+    case 0x18:
+      return { type: "foreground", foreground: readForeground(readJson(message)) };
     case 0x21: {
       const notice = readNotice(readJson(message));
       return notice && { type: "notice", notice };
@@ -218,6 +221,10 @@ function readEnd(json: Json): TerminalEnd {
     default:
       throw malformed();
   }
+}
+
+function readForeground(json: Json): Foreground {
+  return { running: boolean(json.running), command: optional(json.command, string) };
 }
 
 function readPerson(value: unknown): Person {

@@ -1,7 +1,7 @@
 // A socket and a screen for tests of the stream: they write down what is done to them.
 import { vi } from "vitest";
 import type { Socket } from "./connection";
-import type { KeptHead, Notice, Person, Ready } from "./frames";
+import type { Foreground, KeptHead, Notice, Person, Ready } from "./frames";
 import type { Screen, Size } from "./screen";
 import type { Status } from "./status";
 import { TerminalStream } from "./stream";
@@ -94,6 +94,9 @@ export class FakeSocket implements Socket {
   snapshotPart(position: number, text: string) {
     this.numbered(0x17, [position], 4, text);
   }
+  foreground(foreground: Foreground) {
+    this.json(0x18, foreground);
+  }
   notice(notice: Notice) {
     this.json(0x21, notice);
   }
@@ -151,6 +154,7 @@ export function setUp({ wake = true, below = false } = {}) {
   const sizes: [Size, boolean][] = [];
   const people: (readonly Person[])[] = [];
   const idle: (number | null)[] = [];
+  const foregrounds: (Foreground | null)[] = [];
   const page = { visible: true };
   const stream = new TerminalStream({
     connect: (wakes) => {
@@ -169,6 +173,7 @@ export function setUp({ wake = true, below = false } = {}) {
       note: (text) => notes.push(text),
       size: (size, owner) => sizes.push([size, owner]),
       people: (now) => people.push(now),
+      foreground: (now) => foregrounds.push(now),
       idle: (sleepsAt) => idle.push(sleepsAt),
     },
   });
@@ -196,6 +201,7 @@ export function setUp({ wake = true, below = false } = {}) {
     sizes,
     people,
     idle,
+    foregrounds,
     page,
     last,
     reconnect,

@@ -27,13 +27,14 @@ function bytes(...values: number[]): ArrayBuffer {
 
 describe("what a client sends", () => {
   it("attaches with JSON and leaves out what it does not know", () => {
-    const frame = encodeAttach({ columns: 80, rows: 5000, key: "k", follow: "screen" });
+    const frame = encodeAttach({ columns: 80, rows: 5000, key: "k", follow: "screen", foreground: true });
     expect(frame[0]).toBe(0x01);
     expect(JSON.parse(new TextDecoder().decode(frame.subarray(1)))).toEqual({
       columns: 80,
       rows: 1000,
       key: "k",
       follow: "screen",
+      foreground: true,
     });
   });
 

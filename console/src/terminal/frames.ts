@@ -28,6 +28,16 @@ export interface Attach {
   /** The next offset wanted. */
   offset?: number;
   follow: Follow;
+  /** Whether we are to be told what runs in the foreground. */
+  foreground: boolean;
+}
+
+/** What runs in a terminal's foreground. */
+export interface Foreground {
+  /** Whether something does; otherwise the shell waits for a command. */
+  running: boolean;
+  /** Its name, where that can be known. */
+  command: string | null;
 }
 
 export interface Ready {
@@ -97,6 +107,7 @@ export type Received =
   | { type: "end"; end: TerminalEnd }
   | { type: "size"; columns: number; rows: number; owner: boolean }
   | { type: "snapshot-part"; position: number; bytes: Uint8Array }
+  | { type: "foreground"; foreground: Foreground }
   | { type: "kept"; head: KeptHead }
   | { type: "kept-part"; position: number; bytes: Uint8Array }
   | { type: "notice"; notice: Notice };

@@ -106,6 +106,17 @@ describe("the connection", () => {
   });
 });
 
+describe("what runs in the foreground", () => {
+  it("is told while it is known", () => {
+    const { foregrounds, last } = connected();
+    last().foreground({ running: true, command: "early" });
+    last().ready();
+    last().foreground({ running: true, command: "vim" });
+    last().onclose?.(1006);
+    expect(foregrounds).toEqual([{ running: true, command: "vim" }, null]);
+  });
+});
+
 describe("a machine that is idle", () => {
   const NOW = new Date("2026-01-01T00:00:00Z").getTime();
 

@@ -13,7 +13,13 @@ describe("output", () => {
   it("is attached to without an offset first, and resumed by offset after a drop", () => {
     const { screen, last, sockets, reconnect } = connected();
     expect(last().wake).toBe(true);
-    expect(last().attach()).toEqual({ columns: 80, rows: 24, key: "key", follow: "screen" });
+    expect(last().attach()).toEqual({
+      columns: 80,
+      rows: 24,
+      key: "key",
+      follow: "screen",
+      foreground: true,
+    });
     last().ready({ offset: 100 });
     last().output(100, "hello");
     reconnect();

@@ -19,6 +19,8 @@ export interface StreamEvents {
   /** The terminal's size, and whether it is ours. */
   size(size: Size, owner: boolean): void;
   people(people: readonly frames.Person[]): void;
+  /** What runs in the foreground; `null` while that is not known. */
+  foreground(now: frames.Foreground | null): void;
   /** When the idle machine goes to sleep, Unix ms; `null` when that is called off, or is not known any more. */
   idle(sleepsAt: number | null): void;
 }
@@ -194,7 +196,12 @@ export class TerminalStream {
   }
 
   private sendAttach(): void {
-    const attach: frames.Attach = { ...this.size.ours, key: this.options.key, ...this.follower.wish() };
+    const attach: frames.Attach = {
+      ...this.size.ours,
+      key: this.options.key,
+      foreground: true,
+      ...this.follower.wish(),
+    };
     this.timers.cancel("attach");
     this.connection.send(frames.encodeAttach(attach));
   }
@@ -263,6 +270,11 @@ export class TerminalStream {
       case "size":
         if (this.attached) {
           this.size.is(frame, frame.owner);
+        }
+        break;
+      case "foreground":
+        if (this.attached) {
+          this.options.on.foreground(frame.foreground);
         }
         break;
       case "notice":
@@ -375,6 +387,9 @@ export class TerminalStream {
     }
     if (status.is !== "live") {
       this.idle(null);
+      if (this.status.is === "live") {
+        this.options.on.foreground(null);
+      }
     }
     this.status = status;
     this.options.on.status(status);

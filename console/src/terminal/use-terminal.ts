@@ -4,7 +4,7 @@ import { type RefObject, useEffect, useRef, useState } from "react";
 import { streamUrl } from "../api/terminals";
 import { browserSocket } from "./browser-socket";
 import { Emulator, type EmulatorEvents } from "./emulator";
-import type { Person } from "./frames";
+import type { Foreground, Person } from "./frames";
 import type { Size } from "./screen";
 import type { TerminalSettings } from "./settings";
 import type { Status } from "./status";
@@ -29,6 +29,7 @@ interface Options {
   onStatus: (status: Status) => void;
   onNote: (text: string) => void;
   onPeople: (people: readonly Person[]) => void;
+  onForeground: (now: Foreground | null) => void;
   onIdle: (sleepsAt: number | null) => void;
 }
 
@@ -126,6 +127,7 @@ export function useTerminal(element: RefObject<HTMLDivElement | null>, options: 
         note: (text) => latest.current.onNote(text),
         size: (size, owner) => setForeign(owner ? null : size),
         people: (people) => latest.current.onPeople(people),
+        foreground: (now) => latest.current.onForeground(now),
         idle: (sleepsAt) => latest.current.onIdle(sleepsAt),
       },
     });

@@ -4,7 +4,7 @@ import { type Ref, useCallback, useEffect, useImperativeHandle, useRef, useState
 import "@xterm/xterm/css/xterm.css";
 import type { Terminal } from "../api/schema";
 import { ContextMenu, type Place } from "./context-menu";
-import type { Person } from "./frames";
+import type { Foreground, Person } from "./frames";
 import { KeyRow } from "./key-row";
 import type { Command } from "./keys";
 import { webAddress } from "./links";
@@ -41,6 +41,8 @@ interface Props {
   onCommand: (command: Command) => void;
   onUsed: () => void;
   onPeople: (people: readonly Person[]) => void;
+  /** What runs in it now; `null` while that is not known. */
+  onForeground: (now: Foreground | null) => void;
   /** Something happened that the records of the terminal and the machine say more about. */
   onChange: () => void;
   /** Somebody wants the machine not to go to sleep. */
@@ -135,6 +137,7 @@ export function TerminalView(props: Props) {
     },
     onNote: (said) => setNote({ text: said }),
     onPeople: props.onPeople,
+    onForeground: props.onForeground,
     onIdle: setSleepsAt,
   });
 

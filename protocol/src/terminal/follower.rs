@@ -197,6 +197,7 @@ impl Follower {
             epoch: self.epoch,
             offset: self.epoch.map(|_| self.offset),
             follow: self.follow,
+            foreground: false,
         }
     }
 
@@ -278,7 +279,7 @@ impl Follower {
                 self.end = Some(end);
                 Ok(Heard::End(end))
             }
-            Frame::Size(..) | Frame::Kept(_) | Frame::KeptPart(..) => Ok(Heard::Nothing),
+            Frame::Size(..) | Frame::Foreground(_) | Frame::Kept(_) | Frame::KeptPart(..) => Ok(Heard::Nothing),
             _ => Err(Broken::Order("a client's frame")),
         }
     }

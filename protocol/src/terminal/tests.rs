@@ -13,6 +13,7 @@ fn every_frame_reads_back() {
             epoch: Some(1),
             offset: Some(2),
             follow: Follow::Screen,
+            foreground: false,
         }),
         Frame::Input(7, b"ls\r"),
         Frame::Acknowledge(u64::MAX),
@@ -35,6 +36,7 @@ fn every_frame_reads_back() {
         Frame::End(TerminalEnd::Exit { code: 1 }),
         Frame::Size(1, 1000, true),
         Frame::SnapshotPart(0, b"\x1bc"),
+        Frame::Foreground(Foreground { running: true, command: Some("vim".into()) }),
         Frame::Notice(Notice::Failed { reason: "no".into() }),
         Frame::Notice(Notice::People {
             people: vec![Person { name: "Ada".into(), write: true, windows: 2, you: false }],

@@ -91,7 +91,7 @@ impl Terminal {
     async fn attach(&mut self, follow: Follow) -> Result<Ready> {
         self.sent = 0;
         let key = crate::random::hex(8)?;
-        let attach = Attach { columns: 80, rows: 24, key, epoch: None, offset: None, follow };
+        let attach = Attach { columns: 80, rows: 24, key, epoch: None, offset: None, follow, foreground: false };
         self.send(&Frame::Attach(attach)).await?;
         loop {
             let message = self.message().await?;

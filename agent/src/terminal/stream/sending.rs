@@ -54,6 +54,10 @@ impl Stream {
             attached.knows = (self.size, is_owner);
             return put(Frame::Size(self.size.0, self.size.1, is_owner));
         }
+        if attached.foreground.as_ref().is_some_and(|told| told.as_ref() != Some(&self.foreground)) {
+            attached.foreground = Some(Some(self.foreground.clone()));
+            return put(Frame::Foreground(self.foreground.clone()));
+        }
         if attached.cursor < self.ring.start() && attached.snapshot.is_none() {
             if attached.window() == 0 {
                 // It is told, or gets a snapshot, when it takes anything again.

@@ -10,7 +10,15 @@ fn stream() -> Stream {
 }
 
 fn attach(epoch: Option<u64>, offset: Option<u64>) -> Frame<'static> {
-    Frame::Attach(Attach { columns: 80, rows: 24, key: "k".into(), epoch, offset, follow: Follow::Bytes })
+    Frame::Attach(Attach {
+        columns: 80,
+        rows: 24,
+        key: "k".into(),
+        epoch,
+        offset,
+        follow: Follow::Bytes,
+        foreground: false,
+    })
 }
 
 fn drain(stream: &mut Stream) -> Vec<(u32, Vec<u8>)> {
@@ -58,6 +66,7 @@ fn a_reader_changes_nothing() {
             epoch: None,
             offset: None,
             follow: Follow::Bytes,
+            foreground: false,
         }),
     );
     assert_eq!(stream.receive(1, Frame::Input(1, b"x")), Applied::Nothing);
@@ -82,8 +91,15 @@ fn the_last_writer_to_act_owns_the_size() {
     let mut stream = stream();
     for (id, columns) in [(1, 100), (2, 60)] {
         stream.receive(id, Frame::Joined(ClientMode::Write));
-        let attach =
-            Attach { columns, rows: 30, key: format!("k{id}"), epoch: None, offset: None, follow: Follow::Bytes };
+        let attach = Attach {
+            columns,
+            rows: 30,
+            key: format!("k{id}"),
+            epoch: None,
+            offset: None,
+            follow: Follow::Bytes,
+            foreground: false,
+        };
         stream.receive(id, Frame::Attach(attach));
     }
     drain(&mut stream);
@@ -178,7 +194,8 @@ fn input_that_was_refused_is_asked_for_when_there_is_room() {
 fn screen_client(stream: &mut Stream, id: u32) {
     stream.receive(id, Frame::Joined(ClientMode::Write));
     let key = format!("k{id}");
-    let attach = Attach { columns: 80, rows: 24, key, epoch: None, offset: None, follow: Follow::Screen };
+    let attach =
+        Attach { columns: 80, rows: 24, key, epoch: None, offset: None, follow: Follow::Screen, foreground: false };
     stream.receive(id, Frame::Attach(attach));
 }
 
@@ -286,7 +303,10 @@ fn the_size_stays_with_its_owner_when_others_come_back_and_goes_on_when_it_leave
         stream.receive(id, Frame::Joined(ClientMode::Write));
         let key = format!("k{id}");
         let epoch = offset.map(|_| 77);
-        stream.receive(id, Frame::Attach(Attach { columns, rows: 24, key, epoch, offset, follow: Follow::Screen }));
+        stream.receive(
+            id,
+            Frame::Attach(Attach { columns, rows: 24, key, epoch, offset, follow: Follow::Screen, foreground: false }),
+        );
         stream.size().0
     };
     assert_eq!(attach(&mut stream, 1, 100, None), 100);

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use snapvm_protocol::agent::TerminalEnd;
-use snapvm_protocol::terminal::{Attach, ClientMode, Follow, Frame, KeptHead, Ready, SnapshotHead, split_client};
+use snapvm_protocol::terminal::{
+    Attach, ClientMode, Follow, Foreground, Frame, KeptHead, Ready, SnapshotHead, split_client,
+};
 use tokio_tungstenite::tungstenite::Message;
 
 use super::origin::{Dialed, Socket, closed};
@@ -20,6 +22,7 @@ pub enum Got {
     End(TerminalEnd),
     Size(u16, u16, bool),
     SnapshotPart(u32, Vec<u8>),
+    Foreground(Foreground),
     Kept(KeptHead),
     KeptPart(u32, Vec<u8>),
 }
@@ -41,6 +44,8 @@ pub struct Screen {
     /// How long it is to be.
     pub head: Option<SnapshotHead>,
     pub size: Option<((u16, u16), bool)>,
+    /// What runs in the foreground, as it was told last.
+    pub foreground: Option<Foreground>,
 }
 
 impl Screen {
@@ -95,6 +100,7 @@ impl Screen {
                 self.snapshot.extend_from_slice(bytes);
             }
             Got::Size(columns, rows, owner) => self.size = Some(((*columns, *rows), *owner)),
+            Got::Foreground(now) => self.foreground = Some(now.clone()),
             Got::Kept(_) | Got::KeptPart(..) => panic!("not for a client: {got:?}"),
         }
     }
@@ -108,6 +114,7 @@ pub fn attach(key: &str, screen: Option<&Screen>) -> Attach {
         epoch: screen.map(|screen| screen.epoch),
         offset: screen.map(Screen::offset),
         follow: Follow::Bytes,
+        foreground: false,
     }
 }
 
@@ -149,6 +156,7 @@ impl Session {
                             Frame::End(end) => Got::End(end),
                             Frame::Size(columns, rows, owner) => Got::Size(columns, rows, owner),
                             Frame::SnapshotPart(position, bytes) => Got::SnapshotPart(position, bytes.to_vec()),
+                            Frame::Foreground(now) => Got::Foreground(now),
                             Frame::Kept(head) => Got::Kept(head),
                             Frame::KeptPart(position, bytes) => Got::KeptPart(position, bytes.to_vec()),
                             other => panic!("not for a client: {other:?}"),

@@ -13,7 +13,7 @@ import {
 import { useRef } from "react";
 import type { Terminal } from "../../api/schema";
 import { ActionIconButton, ActionMenuItem } from "../../components/action-button";
-import type { Person } from "../../terminal/frames";
+import type { Foreground, Person } from "../../terminal/frames";
 import type { Command } from "../../terminal/keys";
 import { KeysHelp } from "../../terminal/keys-help";
 import { People } from "../../terminal/people";
@@ -29,6 +29,8 @@ interface Props {
   selected: string | undefined;
   split: Split | null;
   people: readonly Person[];
+  /** What runs in each, where that is known. */
+  running: Readonly<Record<string, Foreground | null>>;
   look: ReturnType<typeof useTerminalSettings>;
   helping: boolean;
   onHelp: (opened: boolean) => void;
@@ -78,6 +80,7 @@ export function TerminalBar(props: Props) {
           <TerminalTab
             key={key}
             terminal={terminal}
+            command={props.running[terminal.id]?.command ?? null}
             selected={terminal.id === selected}
             shown={split?.panes.includes(terminal.id) ?? false}
             canRename={!roleRefused && !terminal.ended_at}
@@ -154,7 +157,7 @@ export function TerminalBar(props: Props) {
                 }
               }}
             >
-              End session…
+              {!selected || props.running[selected]?.running === false ? "End session" : "End session…"}
             </ActionMenuItem>
           </Menu.Dropdown>
         </Menu>

@@ -6,6 +6,8 @@ import type { Terminal } from "../../api/schema";
 
 interface Props {
   terminal: Terminal;
+  /** The command that runs in it. */
+  command: string | null;
   /** Whether it has the keyboard. */
   selected: boolean;
   /** Whether it is in a pane. */
@@ -20,7 +22,7 @@ interface Props {
 const NAME_MAX = 60;
 
 export function TerminalTab(props: Props) {
-  const { terminal, selected, shown, canRename, canClose } = props;
+  const { terminal, command, selected, shown, canRename, canClose } = props;
   const [renaming, setRenaming] = useState(false);
   const rename = () => {
     if (canRename) {
@@ -62,6 +64,7 @@ export function TerminalTab(props: Props) {
         }}
       >
         {terminal.name}
+        {command && !terminal.ended_at && <span className="terminal-tab-note"> {command}</span>}
         {terminal.ended_at && <span className="terminal-tab-note"> ended</span>}
       </button>
       {canClose && (

@@ -13,7 +13,7 @@ import { ConfirmDialog } from "../../components/confirm-dialog";
 import { Empty, LoadError, Loading } from "../../components/page";
 import { notifyProblem } from "../../components/problem";
 import { refuseRole } from "../../domain/roles";
-import type { Person } from "../../terminal/frames";
+import type { Foreground, Person } from "../../terminal/frames";
 import type { Command } from "../../terminal/keys";
 import { useTerminalSettings } from "../../terminal/settings";
 import { type TerminalHandle, TerminalView } from "../../terminal/view";
@@ -47,6 +47,7 @@ export function Terminals({ machine, active }: { machine: Machine; active: boole
   const [closing, setClosing] = useState<Terminal | null>(null);
   const [keepingAwake, setKeepingAwake] = useState(false);
   const [people, setPeople] = useState<Record<string, readonly Person[]>>({});
+  const [running, setRunning] = useState<Record<string, Foreground | null>>({});
   const handles = useRef(new Map<string, TerminalHandle>());
   const create = useCreateTerminal(org, name);
   const close = useCloseTerminal(org, name);
@@ -197,6 +198,7 @@ export function Terminals({ machine, active }: { machine: Machine; active: boole
           tabs={tabs}
           selected={selected}
           split={split}
+          running={running}
           people={(selected && people[selected]) || NOBODY}
           look={look}
           helping={helping}
@@ -210,7 +212,16 @@ export function Terminals({ machine, active }: { machine: Machine; active: boole
             void show(terminal);
           }}
           onRename={(terminal, name) => rename.mutate({ terminal, name }, { onError: notifyProblem })}
-          onClose={(terminal) => (terminal.ended_at ? take(terminal) : setClosing(terminal))}
+          onClose={(terminal) => {
+            if (terminal.ended_at) {
+              take(terminal);
+            } else if (running[terminal.id]?.running === false) {
+              // Nothing is lost with a shell that waits for a command.
+              close.mutate(terminal.id, { onSuccess: () => take(terminal), onError: notifyProblem });
+            } else {
+              setClosing(terminal);
+            }
+          }}
           onCommand={run}
         />
       )}
@@ -246,6 +257,7 @@ export function Terminals({ machine, active }: { machine: Machine; active: boole
                   }
                 }}
                 onPeople={(now) => setPeople((known) => ({ ...known, [terminal.id]: now }))}
+                onForeground={(now) => setRunning((known) => ({ ...known, [terminal.id]: now }))}
                 onChange={refresh}
                 onKeepAwake={() => setKeepingAwake(true)}
                 onRestart={(directory) => restart(tab, directory)}
@@ -297,7 +309,10 @@ export function Terminals({ machine, active }: { machine: Machine; active: boole
           close.reset();
         }}
       >
-        Its shell and what runs in it are ended. To come back later instead, just leave this page.
+        {closing && running[closing.id]?.command
+          ? `${running[closing.id]?.command} runs in it, and is ended with its shell.`
+          : "Its shell and what runs in it are ended."}{" "}
+        To come back later instead, just leave this page.
       </ConfirmDialog>
     </>
   );
