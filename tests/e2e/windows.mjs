@@ -203,6 +203,31 @@ await script("windows", async ({ person, step }) => {
     await live(page);
   });
 
+  await step("a tab names what runs in it, and only then is closing it a question", async () => {
+    const tabs = page.getByRole("tablist", { name: "Terminals" });
+    await type(page, "clear; sleep 86400");
+    await tabs.getByRole("tab", { name: "Terminal sleep", exact: true }).waitFor();
+    await picture(page, "windows-foreground");
+    await page.getByRole("button", { name: "Close Terminal", exact: true }).click();
+    const dialog = page.getByRole("dialog", { name: "Close Terminal?" });
+    await dialog.getByText("sleep runs in it").waitFor();
+    await picture(page, "windows-close");
+    await dialog.getByRole("button", { name: "Cancel" }).click();
+    await dialog.waitFor({ state: "hidden" });
+    await terminal(page).locator(".xterm-screen").click();
+    await page.keyboard.press("Control+c");
+    await tabs.getByRole("tab", { name: "Terminal", exact: true }).waitFor();
+    await newTerminal(page);
+    await tabs.getByRole("tab", { name: "Terminal 2" }).waitFor();
+    await page.getByRole("button", { name: "More", exact: true }).click();
+    // Its name says when it is known that nothing runs.
+    await page.getByRole("menuitem", { name: "End session", exact: true }).click();
+    await tabs.getByRole("tab", { name: "Terminal 2" }).waitFor({ state: "detached" });
+    check((await page.getByRole("dialog").count()) === 0, "closing a shell that waits for a command is a question");
+    await tabs.getByRole("tab", { name: "Terminal", exact: true }).click();
+    await live(page);
+  });
+
   await step("a second window takes the size, and the first gets it back with a click", async () => {
     const other = await ada.context.newPage();
     await other.setViewportSize({ width: 820, height: 560 });

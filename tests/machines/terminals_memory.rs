@@ -49,7 +49,15 @@ async fn a_window_that_has_stopped_reading_costs_no_memory_and_slows_nobody() {
         match Frame::decode(&bytes).unwrap() {
             Frame::Notice(Notice::Connected) => {
                 let key = "stalled".to_owned();
-                let attach = Attach { columns: 80, rows: 24, key, epoch: None, offset: None, follow: Follow::Bytes };
+                let attach = Attach {
+                    columns: 80,
+                    rows: 24,
+                    key,
+                    epoch: None,
+                    offset: None,
+                    follow: Follow::Bytes,
+                    foreground: false,
+                };
                 sockets::send(&mut stalled, Message::Binary(Frame::Attach(attach).encode().into())).await;
             }
             Frame::Ready(_) => break,
