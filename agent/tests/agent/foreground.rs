@@ -11,8 +11,8 @@ use crate::terminals::open;
 const ASKS: u32 = 1;
 const DOES_NOT: u32 = 2;
 
-fn runs(command: &str) -> Option<Foreground> {
-    Some(Foreground { running: true, command: Some(command.into()) })
+fn runs(command: &str) -> Foreground {
+    Foreground { running: true, command: Some(command.into()) }
 }
 
 #[tokio::test]
@@ -22,7 +22,7 @@ async fn who_asks_is_told_what_runs_and_when_it_does_not_any_more() {
     session.join(DOES_NOT, ClientMode::Read, attach("other", None)).await;
     session.join(ASKS, ClientMode::Write, Attach { foreground: true, ..attach("tab", None) }).await;
     let mut screens = BTreeMap::from([(ASKS, Screen::default()), (DOES_NOT, Screen::default())]);
-    let idle = Some(Foreground::default());
+    let idle = Foreground::default();
     // A command that says nothing; one that ends by itself; the shell itself become another program.
     let steps = [
         ("sleep 86400\n", runs("sleep")),
@@ -31,10 +31,10 @@ async fn who_asks_is_told_what_runs_and_when_it_does_not_any_more() {
         ("\x03", idle.clone()),
         ("exec sleep 86402\n", runs("sleep")),
     ];
-    session.until_all(&mut screens, |screens| screens[&ASKS].foreground == idle).await;
+    session.until_all(&mut screens, |screens| screens[&ASKS].foreground.as_ref() == Some(&idle)).await;
     for (number, (keys, wanted)) in (1..).zip(steps) {
         session.input(ASKS, number, keys).await;
-        session.until_all(&mut screens, |screens| screens[&ASKS].foreground == wanted).await;
+        session.until_all(&mut screens, |screens| screens[&ASKS].foreground.as_ref() == Some(&wanted)).await;
     }
     assert_eq!(screens[&DOES_NOT].foreground, None);
     // Whoever comes back is told again.
@@ -42,5 +42,5 @@ async fn who_asks_is_told_what_runs_and_when_it_does_not_any_more() {
     let again = Attach { foreground: true, ..attach("tab", Some(&screen)) };
     screens.insert(3, Screen { from: screen.offset(), epoch: screen.epoch, ..Screen::default() });
     session.join(3, ClientMode::Write, again).await;
-    session.until_all(&mut screens, |screens| screens[&3].foreground == runs("sleep")).await;
+    session.until_all(&mut screens, |screens| screens[&3].foreground == Some(runs("sleep"))).await;
 }

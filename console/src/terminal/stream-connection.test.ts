@@ -115,6 +115,15 @@ describe("what runs in the foreground", () => {
     last().onclose?.(1006);
     expect(foregrounds).toEqual([{ running: true, command: "vim" }, null]);
   });
+
+  it("is told once the screen is there that comes after it", () => {
+    const { foregrounds, last } = connected();
+    last().ready({ snapshot: { bytes: 2, dropped_lines: 0 } });
+    last().foreground({ running: false, command: null });
+    expect(foregrounds).toEqual([]);
+    last().snapshotPart(0, "$ ");
+    expect(foregrounds).toEqual([{ running: false, command: null }]);
+  });
 });
 
 describe("a machine that is idle", () => {

@@ -49,6 +49,8 @@ export class TerminalStream {
   private readonly connection: Connection;
   /** Whether the agent hears us and the screen is in step with it. */
   private attached = false;
+  /** What runs, as far as this attachment was told: that may come before the screen. */
+  private foreground: frames.Foreground | null = null;
   private readonly size: WindowSize;
   private warned = false;
   private attempt = 0;
@@ -245,6 +247,7 @@ export class TerminalStream {
   private take(frame: frames.Received): void {
     switch (frame.type) {
       case "ready":
+        this.foreground = null;
         if (this.follower.ready(frame.ready)) {
           this.sendAttach();
         }
@@ -273,6 +276,7 @@ export class TerminalStream {
         }
         break;
       case "foreground":
+        this.foreground = frame.foreground;
         if (this.attached) {
           this.options.on.foreground(frame.foreground);
         }
@@ -302,6 +306,9 @@ export class TerminalStream {
     this.input.sendAgain(ready.input);
     this.size.is(ready, ready.owner);
     this.set({ is: "live" });
+    if (this.foreground) {
+      this.options.on.foreground(this.foreground);
+    }
     this.sendInput();
   }
 

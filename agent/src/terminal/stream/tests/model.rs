@@ -94,6 +94,7 @@ proptest! {
                     *client = Assembled { next: offset, ..Assembled::default() };
                     stream.receive(id, Frame::Attach(Attach {
                         columns: 80, rows: 24, key: format!("k{id}"), epoch: offset.map(|_| 77), offset, follow: follow(id),
+                        foreground: false,
                     }));
                 }
                 Step::Leave(id) => { stream.receive(id, Frame::Left); }
