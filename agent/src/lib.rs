@@ -80,11 +80,21 @@ pub fn run(configuration: Configuration) -> Result<(), AgentError> {
     LocalSet::new().block_on(&runtime, serve(configuration))
 }
 
+/// A program starts with those signals ignored that its parent ignores, and whoever starts the agent in the background
+/// ignores these: shells would have no Ctrl-C. What has a handler starts with the default instead.
+fn listen_to_ignored() -> std::io::Result<()> {
+    for kind in [SignalKind::interrupt(), SignalKind::quit(), SignalKind::hangup()] {
+        signal(kind)?;
+    }
+    Ok(())
+}
+
 async fn serve(configuration: Configuration) -> Result<(), AgentError> {
     let system = |what| move |error| AgentError::System(what, error);
     let beginning = process::begin();
     let mut terminate = signal(SignalKind::terminate()).map_err(system("no signals"))?;
     process::take_signals();
+    listen_to_ignored().map_err(system("no signals"))?;
     reaper::start().map_err(system("no signals"))?;
     let resumed = match beginning {
         Beginning::Fresh => None,

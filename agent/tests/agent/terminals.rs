@@ -223,7 +223,7 @@ async fn a_writer_that_stops_reading_holds_the_shell_up_and_loses_nothing() {
     session.send(1, &Frame::Acknowledge(screen.offset())).await;
     session.input(1, 3, "echo af''ter\n").await;
     session.until(1, &mut screen, |screen| screen.text().contains("after")).await;
-    assert!(!mark.exists() && screen.gone.is_empty());
+    assert_eq!((mark.exists(), &screen.gone), (false, &vec![]));
 }
 
 #[tokio::test]

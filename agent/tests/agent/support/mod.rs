@@ -25,7 +25,7 @@ use guest::Guest;
 use origin::{Control, Origin};
 
 /// How long anything may take.
-pub const DEADLINE: Duration = Duration::from_secs(15);
+pub const DEADLINE: Duration = Duration::from_secs(60);
 
 /// Waits, but not for ever.
 pub async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
@@ -84,9 +84,34 @@ pub fn scope(home: &TempDir) -> String {
     format!("snapvm-test-{}", home.path().file_name().unwrap().to_str().unwrap().trim_start_matches('.'))
 }
 
+/// Ends what an agent that was killed leaves behind: services outlive their agent on purpose.
+struct Leftovers(String);
+
+impl Drop for Leftovers {
+    fn drop(&mut self) {
+        // What forks meanwhile is found the next time.
+        while self.kill() > 0 {}
+    }
+}
+
+impl Leftovers {
+    /// Kills whatever has the world's home folder in its environment; how many that were.
+    fn kill(&self) -> usize {
+        let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+        let numbers = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+        let is_ours = |number: &i32| {
+            let environment = std::fs::read(format!("/proc/{number}/environ")).unwrap_or_default();
+            environment.split(|byte| *byte == 0).any(|entry| entry == self.0.as_bytes())
+        };
+        let kill = |number: i32| nix::sys::signal::kill(nix::unistd::Pid::from_raw(number), nix::sys::signal::SIGKILL);
+        numbers.filter(is_ours).filter(|number| kill(*number).is_ok()).count()
+    }
+}
+
 /// The agent, and everything around it.
 pub struct World {
     pub agent: Child,
+    _leftovers: Leftovers,
     pub address: SocketAddr,
     pub origin: Origin,
     pub guest: Guest,
@@ -106,8 +131,11 @@ impl World {
         .unwrap();
         let origin = Origin::start().await;
         let guest = Guest::start(home.path().join("api.sock"));
-        let mut command = Command::new(binary());
+        // In the background, as shells start programs there: interrupts are ignored.
+        let mut command = Command::new("/bin/sh");
         command
+            .args(["-c", "trap '' INT QUIT HUP; exec \"$0\" \"$@\""])
+            .arg(binary())
             .args(["--listen", "127.0.0.1:0"])
             .env("SNAPVM_MACHINE", machine().to_string())
             .env("SNAPVM_GENERATION", "3")
@@ -135,7 +163,8 @@ impl World {
             }
         });
         let address = said(&mut log, "agent: listens on ").await.parse().unwrap();
-        Self { agent, address, origin, guest, home, log }
+        let leftovers = Leftovers(format!("HOME={}", home.path().display()));
+        Self { agent, _leftovers: leftovers, address, origin, guest, home, log }
     }
 
     pub async fn new() -> Self {
