@@ -84,7 +84,7 @@ pub fn run(configuration: Configuration) -> Result<(), AgentError> {
 /// ignores these: shells would have no Ctrl-C. What has a handler starts with the default instead.
 fn listen_to_ignored() -> std::io::Result<()> {
     for kind in [SignalKind::interrupt(), SignalKind::quit(), SignalKind::hangup()] {
-        signal(kind)?;
+        drop(signal(kind)?);
     }
     Ok(())
 }
