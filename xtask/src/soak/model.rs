@@ -1,5 +1,5 @@
 //! `cargo xtask soak terminal --model`: the same promise held against the agent's pure stream in one thread, where
-//! ten thousand sessions take a minute. The program is the agent's (`agent/examples/model.rs`).
+//! ten thousand sessions take some minutes. The program is the agent's (`agent/examples/model.rs`).
 
 use anyhow::{Context, Result};
 

@@ -25,7 +25,7 @@ use guest::Guest;
 use origin::{Control, Origin};
 
 /// How long anything may take.
-pub const DEADLINE: Duration = Duration::from_secs(60);
+pub const DEADLINE: Duration = Duration::from_mins(1);
 
 /// Waits, but not for ever.
 pub async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
