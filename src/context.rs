@@ -1,6 +1,7 @@
 //! One API call: who asks, for what, and the door to the database. Nothing reaches the database without one.
 
 use serde::de::DeserializeOwned;
+use snapvm_protocol::exec::EVENT_STREAM;
 use snapvm_protocol::ids::InvalidId;
 
 use crate::authn::Credential;
@@ -72,6 +73,16 @@ impl Call {
         let Some(text) = self.query("limit") else { return Ok(default) };
         let limit = text.parse().ok().filter(|limit| (1..=most).contains(limit));
         Ok(limit.ok_or_else(|| Problem::invalid("limit", format!("This must be a number from 1 to {most}.")))?)
+    }
+
+    /// Whether the client wants to hear events as they happen.
+    ///
+    /// # Errors
+    /// When the platform fails.
+    pub fn accepts_events(&self) -> Result<bool, Error> {
+        let accept = self.request.headers().get("accept")?.unwrap_or_default();
+        let mut ranges = accept.split(',').filter_map(|range| range.split(';').next());
+        Ok(ranges.any(|kind| kind.trim() == EVENT_STREAM))
     }
 
     /// The body, read.

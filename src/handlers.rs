@@ -6,6 +6,7 @@ pub mod checkpoints;
 pub mod deployment;
 pub mod exec;
 pub mod holds;
+pub mod logs;
 pub mod machines;
 pub mod members;
 pub mod operator;

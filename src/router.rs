@@ -9,8 +9,8 @@ use crate::answer::Answer;
 use crate::context::Call;
 use crate::error::Error;
 use crate::handlers::{
-    accounts, audit, checkpoints, deployment, exec, holds, machines, members, operator, orgs, ports, quotas, services,
-    sessions, terminals, tokens, usage, variables, why,
+    accounts, audit, checkpoints, deployment, exec, holds, logs, machines, members, operator, orgs, ports, quotas,
+    services, sessions, terminals, tokens, usage, variables, why,
 };
 
 /// What answers an operation.
@@ -107,6 +107,7 @@ pub const ROUTES: &[Route] = &[
     route!(Post "/v1/orgs/{org}/machines/{machine}/services/{service}/start" "services_start" 200 services::start, "Start a service"),
     route!(Post "/v1/orgs/{org}/machines/{machine}/services/{service}/stop" "services_stop" 200 services::stop, "Stop a service"),
     route!(Post "/v1/orgs/{org}/machines/{machine}/services/{service}/restart" "services_restart" 200 services::restart, "Restart a service"),
+    route!(Get "/v1/orgs/{org}/machines/{machine}/services/{service}/logs" "service_logs_get" 200 logs::get, "Read a service's log"),
     // Ports
     route!(Get "/v1/orgs/{org}/machines/{machine}/ports" "ports_list" 200 ports::list, "List named ports"),
     route!(Put "/v1/orgs/{org}/machines/{machine}/ports/{port}" "ports_put" 200 ports::put, "Name a port"),

@@ -1,13 +1,13 @@
 //! Which tickets are let in (pure): the machine's identity as the agent knows it, the tickets used up, the epoch.
 //!
-//! Invariants: the generation and the epoch never shrink; a ticket to wake or to run a command is good once; nothing is learned from a
-//! ticket that is not signed by the platform for this machine.
+//! Invariants: the generation and the epoch never shrink; a ticket to wake or to run a command is good once; nothing is
+//! learned from a ticket that is not signed by the platform for this machine and for what it came for.
 
 use std::collections::{HashMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
 use snapvm_protocol::ids::MachineId;
-use snapvm_protocol::tickets::{LIFETIME_SECONDS, Purpose, TicketError, Verifier};
+use snapvm_protocol::tickets::{LIFETIME_SECONDS, Purpose, TicketError, Verified, Verifier};
 
 use crate::clock::{GuestClock, Reading};
 
@@ -45,7 +45,16 @@ struct Lease {
     expires_ms: i64,
 }
 
-/// Why an app request or a command was refused.
+/// What a caller of the API comes to the agent for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wants {
+    /// To have one command run.
+    Command,
+    /// To read a service's log.
+    Log,
+}
+
+/// Why an app request or a caller of the API was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum IngressRefusal {
     /// The ticket itself.
@@ -121,36 +130,27 @@ impl Admission {
         self.once(text, reading, |purpose| (purpose == Purpose::Wake).then_some(()))
     }
 
-    /// Uses up a ticket for one command; says its epoch, and whether that is newer than any before.
+    /// Looks at the ticket of a caller of the API; says its epoch, and whether that is newer than any before. One for a
+    /// command is used up; a log may be read twice.
     ///
     /// # Errors
     /// Why it is no good.
-    pub fn exec(&mut self, text: &str, reading: Reading) -> Result<(u64, bool), IngressRefusal> {
-        let epoch = self.once(text, reading, |purpose| match purpose {
-            Purpose::Exec { epoch } => Some(epoch),
-            _ => None,
-        })?;
-        if epoch < self.epoch {
-            return Err(IngressRefusal::Epoch);
-        }
-        Ok((epoch, self.adopt_epoch(epoch)))
-    }
-
-    /// Checks a ticket for reading a log; says its epoch, and whether that is newer than any before.
-    ///
-    /// # Errors
-    /// Why it is no good.
-    pub fn logs(&mut self, text: &str, reading: Reading) -> Result<(u64, bool), IngressRefusal> {
-        let now = self.clock.now(reading);
-        let verified = self.platform.ticket_for_guest(text, now)?;
-        verified.ticket.expect(self.machine, self.generation)?;
-        let Purpose::Logs { epoch } = verified.ticket.purpose else { return Err(TicketError::Purpose.into()) };
-        self.generation = self.generation.max(verified.ticket.generation);
-        self.clock.at_least(verified.issued_ms, reading);
-        if epoch < self.epoch {
-            return Err(IngressRefusal::Epoch);
-        }
-        Ok((epoch, self.adopt_epoch(epoch)))
+    pub fn caller(&mut self, wants: Wants, text: &str, reading: Reading) -> Result<(u64, bool), IngressRefusal> {
+        let epoch = match wants {
+            Wants::Command => self.once(text, reading, |purpose| match purpose {
+                Purpose::Exec { epoch } => Some(epoch),
+                _ => None,
+            })?,
+            Wants::Log => {
+                let (verified, epoch) = self.verify(text, reading, |purpose| match purpose {
+                    Purpose::Logs { epoch } => Some(epoch),
+                    _ => None,
+                })?;
+                self.learn(&verified, reading);
+                epoch
+            }
+        };
+        self.current(epoch)
     }
 
     /// Uses up a ticket that is good once, if it is for what is meant.
@@ -160,18 +160,15 @@ impl Admission {
         reading: Reading,
         meant: impl FnOnce(Purpose) -> Option<T>,
     ) -> Result<T, TicketError> {
+        let (verified, found) = self.verify(text, reading, meant)?;
         let now = self.clock.now(reading);
-        let verified = self.platform.ticket_for_guest(text, now)?;
-        verified.ticket.expect(self.machine, self.generation)?;
-        let found = meant(verified.ticket.purpose).ok_or(TicketError::Purpose)?;
         self.used.retain(|_, expires| *expires > now);
         if self.used.contains_key(&verified.ticket.jti) {
             return Err(TicketError::Replayed);
         }
+        self.learn(&verified, reading);
         // Twice the lifetime: the object's next word may turn our clock back by less than one.
         self.used.insert(verified.ticket.jti, verified.issued_ms.saturating_add(2 * LIFETIME_MS));
-        self.generation = self.generation.max(verified.ticket.generation);
-        self.clock.at_least(verified.issued_ms, reading);
         Ok(found)
     }
 
@@ -185,20 +182,17 @@ impl Admission {
         self.leases.retain(|lease| lease.expires_ms > now && lease.generation >= self.generation);
         let epoch = match self.leases.iter().find(|lease| lease.text == text) {
             Some(lease) => lease.epoch,
-            None => self.lease(text, now, reading)?,
+            None => self.lease(text, reading)?,
         };
-        if epoch < self.epoch {
-            return Err(IngressRefusal::Epoch);
-        }
-        Ok((epoch, self.adopt_epoch(epoch)))
+        self.current(epoch)
     }
 
-    fn lease(&mut self, text: &str, now: i64, reading: Reading) -> Result<u64, TicketError> {
-        let verified = self.platform.ticket_for_guest(text, now)?;
-        verified.ticket.expect(self.machine, self.generation)?;
-        let Purpose::Ingress { epoch } = verified.ticket.purpose else { return Err(TicketError::Purpose) };
-        self.generation = self.generation.max(verified.ticket.generation);
-        self.clock.at_least(verified.issued_ms, reading);
+    fn lease(&mut self, text: &str, reading: Reading) -> Result<u64, TicketError> {
+        let (verified, epoch) = self.verify(text, reading, |purpose| match purpose {
+            Purpose::Ingress { epoch } => Some(epoch),
+            _ => None,
+        })?;
+        self.learn(&verified, reading);
         if self.leases.len() >= LEASES_MAX {
             self.leases.pop_front();
         }
@@ -209,6 +203,32 @@ impl Admission {
             expires_ms: verified.issued_ms.saturating_add(LIFETIME_MS),
         });
         Ok(epoch)
+    }
+
+    /// A ticket of the platform's for this machine, and what it is for. Nothing is learned from it yet.
+    fn verify<T>(
+        &self,
+        text: &str,
+        reading: Reading,
+        meant: impl FnOnce(Purpose) -> Option<T>,
+    ) -> Result<(Verified, T), TicketError> {
+        let verified = self.platform.ticket_for_guest(text, self.clock.now(reading))?;
+        verified.ticket.expect(self.machine, self.generation)?;
+        let found = meant(verified.ticket.purpose).ok_or(TicketError::Purpose)?;
+        Ok((verified, found))
+    }
+
+    fn learn(&mut self, verified: &Verified, reading: Reading) {
+        self.generation = self.generation.max(verified.ticket.generation);
+        self.clock.at_least(verified.issued_ms, reading);
+    }
+
+    /// Whether access is still what it was when a ticket was signed.
+    fn current(&mut self, epoch: u64) -> Result<(u64, bool), IngressRefusal> {
+        if epoch < self.epoch {
+            return Err(IngressRefusal::Epoch);
+        }
+        Ok((epoch, self.adopt_epoch(epoch)))
     }
 }
 
@@ -264,16 +284,34 @@ mod tests {
         let first = text(Purpose::Exec { epoch: 5 }, 3, "a", NOW);
         assert_eq!(admission.ingress(&first, at(0)), Err(TicketError::Purpose.into()));
         assert_eq!(admission.wake(&first, at(0)), Err(TicketError::Purpose));
-        assert_eq!(admission.exec(&first, at(0)), Ok((5, true)));
-        assert_eq!(admission.exec(&first, at(1)), Err(TicketError::Replayed.into()));
+        assert_eq!(admission.caller(Wants::Command, &first, at(0)), Ok((5, true)));
+        assert_eq!(admission.caller(Wants::Command, &first, at(1)), Err(TicketError::Replayed.into()));
         let stale = text(Purpose::Exec { epoch: 4 }, 3, "b", NOW);
-        assert_eq!(admission.exec(&stale, at(1)), Err(IngressRefusal::Epoch));
-        for other in [Purpose::Wake, Purpose::Control, Purpose::Ingress { epoch: 5 }] {
+        assert_eq!(admission.caller(Wants::Command, &stale, at(1)), Err(IngressRefusal::Epoch));
+        for other in [Purpose::Wake, Purpose::Control, Purpose::Ingress { epoch: 5 }, Purpose::Logs { epoch: 5 }] {
             let other = text(other, 3, "c", NOW);
-            assert_eq!(admission.exec(&other, at(1)), Err(TicketError::Purpose.into()));
+            assert_eq!(admission.caller(Wants::Command, &other, at(1)), Err(TicketError::Purpose.into()));
         }
         let old = text(Purpose::Exec { epoch: 5 }, 2, "d", NOW);
-        assert_eq!(admission.exec(&old, at(1)), Err(TicketError::Generation.into()));
+        assert_eq!(admission.caller(Wants::Command, &old, at(1)), Err(TicketError::Generation.into()));
+    }
+
+    #[test]
+    fn a_ticket_for_a_log_reads_until_access_changes_and_runs_nothing() {
+        let mut admission = admission();
+        let first = text(Purpose::Logs { epoch: 5 }, 4, "a", NOW);
+        assert_eq!(admission.caller(Wants::Command, &first, at(0)), Err(TicketError::Purpose.into()));
+        assert_eq!(admission.generation(), 3);
+        assert_eq!(admission.caller(Wants::Log, &first, at(0)), Ok((5, true)));
+        assert_eq!((admission.caller(Wants::Log, &first, at(1)), admission.generation()), (Ok((5, false)), 4));
+        let newer = text(Purpose::Logs { epoch: 6 }, 4, "b", NOW);
+        assert_eq!(admission.caller(Wants::Log, &newer, at(1)), Ok((6, true)));
+        assert_eq!(admission.caller(Wants::Log, &first, at(1)), Err(IngressRefusal::Epoch));
+        for other in [Purpose::Exec { epoch: 6 }, Purpose::Ingress { epoch: 6 }, Purpose::Wake] {
+            let other = text(other, 4, "c", NOW);
+            assert_eq!(admission.caller(Wants::Log, &other, at(1)), Err(TicketError::Purpose.into()));
+        }
+        assert_eq!(admission.caller(Wants::Log, &newer, at(60_000)), Err(TicketError::Expired.into()));
     }
 
     #[test]

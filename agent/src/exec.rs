@@ -34,10 +34,11 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
+use crate::admission::Wants;
 use crate::agent::Agent;
-use crate::clock::Reading;
+use crate::callers;
 use crate::http::guarded::Peer;
-use crate::http::{Body, marked, one_ticket, said};
+use crate::http::{Body, marked, said};
 use crate::ingress::connections::Tag;
 use output::{Form, Output, Stream};
 use process::Process;
@@ -116,23 +117,9 @@ impl Drop for Place {
 
 /// Answers a request for a command.
 pub async fn answer(agent: &Rc<Agent>, request: Request<Incoming>, peer: &Peer) -> Response<Body> {
-    // Before the ticket is used: whoever is told to come again comes with the same one.
-    if agent.phase.borrow().is_asleep() {
-        return said(StatusCode::GONE, "the machine is asleep");
-    }
-    if agent.link.gone_for() >= agent.timings.gone {
-        return said(StatusCode::SERVICE_UNAVAILABLE, "the machine has lost its connection to the platform");
-    }
-    let Some(ticket) = one_ticket(&request) else { return said(StatusCode::FORBIDDEN, "a ticket is needed") };
-    let admitted = agent.admission.borrow_mut().exec(ticket, Reading::take());
-    let epoch = match admitted {
-        Ok((epoch, is_newer)) => {
-            if is_newer {
-                agent.connections.close_before(epoch);
-            }
-            epoch
-        }
-        Err(error) => return said(StatusCode::FORBIDDEN, &error.to_string()),
+    let epoch = match callers::admit(agent, &request, Wants::Command) {
+        Ok(epoch) => epoch,
+        Err(refused) => return said(refused.status(), &refused.to_string()),
     };
     let header = |name| request.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let tag = agent.connections.open(epoch, header(ACCOUNT));

@@ -4,15 +4,18 @@ use sha2::{Digest as _, Sha256};
 
 use crate::handover::format;
 use crate::http::framing::{Framing, HEAD_MAX, Step};
+use crate::services::log::line::{Lines, parse, stamp};
 use crate::terminal::ring::Ring;
 use crate::terminal::screen::Screen;
+use snapvm_protocol::logs::LINE_MAX;
 use snapvm_protocol::terminal::{RING_BYTES, SNAPSHOT_MAX};
 
 /// A name, and the function that takes the bytes.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const TARGETS: &[Target] = &[("http_framing", http_framing), ("handover", handover), ("screen", screen)];
+pub const TARGETS: &[Target] =
+    &[("http_framing", http_framing), ("handover", handover), ("screen", screen), ("log_lines", log_lines)];
 
 /// A connection's requests: read in one piece or byte by byte, they are the same.
 pub fn http_framing(bytes: &[u8]) {
@@ -77,4 +80,33 @@ pub fn screen(bytes: &[u8]) {
         let muted = snapvm_protocol::queries::muted(&snapshot.bytes);
         assert!(muted == snapshot.bytes, "a snapshot asks nothing: {}", snapshot.bytes.escape_ascii());
     }
+}
+
+/// What a service writes, and what is read of its file: in pieces of a size that the first byte says it is the same as in
+/// one, every line has a time and a bounded text, and no byte of it but line breaks is lost. The bytes as a file that
+/// somebody else has written are read, too.
+pub fn log_lines(bytes: &[u8]) {
+    for line in bytes.split(|byte| *byte == b'\n') {
+        // A byte that is not UTF-8 becomes a character of three.
+        assert!(parse(line).text.len() <= 3 * LINE_MAX, "what is read of a file is bounded");
+    }
+    let Some((&size, written)) = bytes.split_first() else { return };
+    let (time, keep) = (stamp(i64::from(size) * 86_400_000), |piece: &[u8]| piece.to_vec());
+    let pieces: Vec<Vec<u8>> = written.chunks(usize::from(size).max(1)).map(keep).collect();
+    let file = |pieces: &[Vec<u8>]| {
+        let (mut lines, mut file) = (Lines::default(), vec![]);
+        pieces.iter().for_each(|piece| lines.take(piece, 0, &time, &mut file));
+        file
+    };
+    let whole = file(&[written.to_vec()]);
+    assert!(whole == file(&pieces), "it does not matter how it arrives");
+    let mut kept = Vec::new();
+    for line in whole.split_inclusive(|byte| *byte == b'\n') {
+        let line = line.strip_suffix(b"\n").unwrap_or(line);
+        assert_eq!(parse(line).at.as_deref(), Some(time.as_str()), "each line has its time");
+        let text = line.get(time.len() + 1..).unwrap_or_default();
+        assert!(text.len() <= LINE_MAX, "a line has a limit");
+        kept.extend_from_slice(text);
+    }
+    assert!(kept.iter().eq(written.iter().filter(|byte| **byte != b'\n')), "nothing is lost");
 }

@@ -20,6 +20,7 @@
 pub mod activity;
 pub mod admission;
 pub mod agent;
+pub mod callers;
 pub mod clock;
 pub mod configuration;
 pub mod control;

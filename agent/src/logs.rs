@@ -22,10 +22,11 @@ use snapvm_protocol::logs::{Cursor, LogBatch, LogEnd, LogsRequest, READERS_MAX, 
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 
+use crate::admission::Wants;
 use crate::agent::Agent;
-use crate::clock::Reading;
+use crate::callers;
 use crate::http::guarded::Peer;
-use crate::http::{Body, BodyError, marked, one_ticket, said};
+use crate::http::{Body, BodyError, marked, said};
 use crate::ingress::connections::Tag;
 use crate::services::log::Log;
 use crate::services::log::reader::{self, Needle, Wanted};
@@ -64,22 +65,9 @@ impl Drop for Place {
 
 /// Answers a request for a log.
 pub async fn answer(agent: &Rc<Agent>, request: Request<Incoming>, peer: &Peer) -> Response<Body> {
-    if agent.phase.borrow().is_asleep() {
-        return said(StatusCode::GONE, "the machine is asleep");
-    }
-    if agent.link.gone_for() >= agent.timings.gone {
-        return said(StatusCode::SERVICE_UNAVAILABLE, "the machine has lost its connection to the platform");
-    }
-    let Some(ticket) = one_ticket(&request) else { return said(StatusCode::FORBIDDEN, "a ticket is needed") };
-    let admitted = agent.admission.borrow_mut().logs(ticket, Reading::take());
-    let epoch = match admitted {
-        Ok((epoch, is_newer)) => {
-            if is_newer {
-                agent.connections.close_before(epoch);
-            }
-            epoch
-        }
-        Err(error) => return said(StatusCode::FORBIDDEN, &error.to_string()),
+    let epoch = match callers::admit(agent, &request, Wants::Log) {
+        Ok(epoch) => epoch,
+        Err(refused) => return said(refused.status(), &refused.to_string()),
     };
     let account = request.headers().get(ACCOUNT).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let body = timeout(BODY, Limited::new(request.into_body(), REQUEST_MAX).collect()).await;

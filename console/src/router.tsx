@@ -134,9 +134,9 @@ const terminals = createRoute({
 const services = createRoute({
   getParentRoute: () => machine,
   path: "/services",
-  validateSearch: (search): { edit?: string; show?: string } => {
-    const [edit, show] = [text(search.edit), text(search.show)];
-    return edit ? { edit } : show ? { show } : {};
+  validateSearch: (search): { edit?: string; show?: string; logs?: string } => {
+    const [edit, show, logs] = [text(search.edit), text(search.show), text(search.logs)];
+    return edit ? { edit } : show ? { show } : logs ? { logs } : {};
   },
   component: lazyRouteComponent(() => import("./pages/services/services"), "Services"),
 });

@@ -17,6 +17,7 @@ pub mod command;
 mod control;
 mod effects;
 pub mod idle;
+mod logs;
 pub mod object;
 pub mod outside;
 mod reports;

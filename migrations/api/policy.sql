@@ -50,6 +50,7 @@ language sql immutable parallel safe set search_path = '' as $$
     ('services_start', 2, true, false),
     ('services_stop', 2, true, false),
     ('services_restart', 2, true, false),
+    ('service_logs_get', 1, false, false),
     ('ports_list', 1, false, false),
     ('ports_put', 2, true, false),
     ('ports_delete', 2, true, false),

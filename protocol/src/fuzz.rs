@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 use crate::agent::{Message, ToAgent, ToObject, decode, version_of};
 use crate::hosts::{AppHost, Hosts, Target as Host, parse_port};
 use crate::ids::{AccountId, MachineId, TerminalId};
+use crate::logs::{Cursor, LINES_MAX, SEARCH_MAX};
 use crate::names::{MachineName, OrgSlug};
 use crate::queries::Muter;
 use crate::terminal::follower::Follower;
@@ -29,6 +30,8 @@ pub const TARGETS: &[Target] = &[
     ("host", host),
     ("name", name),
     ("exec_request", exec_request),
+    ("log_cursor", log_cursor),
+    ("log_request", log_request),
     ("sprites_types", sprites_types),
     ("query_filter", query_filter),
 ];
@@ -144,6 +147,22 @@ pub fn exec_request(bytes: &[u8]) {
     if let Ok(command) = crate::exec::decode(bytes) {
         assert!(!command.audit_name().is_empty());
     }
+}
+
+/// A place in a log.
+pub fn log_cursor(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let Ok(cursor) = text.parse::<Cursor>() else { return };
+    assert_eq!(cursor.to_string(), text, "one text for each place");
+    same(&cursor);
+}
+
+/// A request for a log: the service's name becomes part of a path.
+pub fn log_request(bytes: &[u8]) {
+    let Ok(request) = crate::logs::decode(bytes) else { return };
+    assert!((1..=LINES_MAX).contains(&request.lines) && !request.service.contains('/'));
+    assert!(request.search.as_deref().is_none_or(|text| (1..=SEARCH_MAX).contains(&text.len())));
+    same(&request);
 }
 
 /// Output with its queries muted: as long as before, other only by cancelled bytes, the same in pieces, and quiet.

@@ -138,6 +138,8 @@ pub const POLICY: &[Rule] = &[
     writes("services_start", Org(Member)),
     writes("services_stop", Org(Member)),
     writes("services_restart", Org(Member)),
+    // Also with wake=true: a viewer's visit to a private app wakes its machine, too.
+    reads("service_logs_get", Org(Viewer)),
     reads("ports_list", Org(Viewer)),
     writes("ports_put", Org(Member)),
     writes("ports_delete", Org(Member)),

@@ -6,7 +6,8 @@ use snapvm_protocol::exec::{EVENT_STREAM, ExecRequest};
 use crate::answer::Answer;
 use crate::context::Call;
 use crate::error::{Error, Problem};
-use crate::gateway::exec::{self, Caller};
+use crate::gateway::agent::Caller;
+use crate::gateway::exec;
 
 /// `POST /v1/orgs/{org}/machines/{machine}/exec`: runs a command, waking the machine if it sleeps. One JSON object at
 /// its end, or events as its output comes when the client accepts those.
@@ -17,8 +18,7 @@ use crate::gateway::exec::{self, Caller};
 pub async fn create(mut call: Call) -> Result<Answer, Error> {
     let command = call.read::<ExecRequest>()?.check();
     let command = command.map_err(|invalid| Problem::invalid(invalid.field, invalid.detail))?;
-    let accept = call.request.headers().get("accept")?.unwrap_or_default();
-    let events = accept.split(',').any(|range| range.split(';').next().is_some_and(|kind| kind.trim() == EVENT_STREAM));
+    let events = call.accepts_events()?;
     let (org, machine) = (call.parameter("org")?.into(), call.parameter("machine")?.into());
     let caller: Caller = call.run(vec![org, machine, command.audit_name().into()]).await?.read()?;
     // The bytes that were read go on, so that the agent reads what was looked at here.

@@ -3,6 +3,7 @@
 use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Value, json};
 use snapvm_protocol::exec::{Chunk, ExecExit, ExecRequest, ExecResult};
+use snapvm_protocol::logs::{Cursor, LINES_DEFAULT, LINES_MAX, LogBatch, LogEnd, LogPage, SEARCH_MAX};
 
 use super::responses;
 use crate::handlers::{
@@ -85,6 +86,7 @@ pub(super) fn shapes(operation: &str, generator: &mut SchemaGenerator) -> Shapes
         "variables_put" => of::<responses::Variable>(generator),
         "services_list" => of::<responses::Services>(generator),
         "services_put" | "services_start" | "services_stop" | "services_restart" => of::<responses::Service>(generator),
+        "service_logs_get" => of::<LogPage>(generator),
         "ports_list" => of::<responses::Ports>(generator),
         "ports_put" => of::<responses::Port>(generator),
         "terminals_list" => of::<responses::Terminals>(generator),
@@ -96,12 +98,29 @@ pub(super) fn shapes(operation: &str, generator: &mut SchemaGenerator) -> Shapes
         "usage_get" => ["from", "to"].map(|name| (name, json!({"type": "string", "format": "date-time"}))).into(),
         "machines_list" => vec![limit(50, 100), ("after", json!({"type": "string"}))],
         "machine_events_list" => vec![limit(50, 200), ("before", json!({"type": "string", "format": "uuid"}))],
+        "service_logs_get" => {
+            let (place, flag) = (generator.subschema_for::<Cursor>().to_value(), json!({"type": "boolean"}));
+            let lines = json!({"type": "integer", "minimum": 1, "maximum": LINES_MAX, "default": LINES_DEFAULT});
+            let search = json!({"type": "string", "maxLength": SEARCH_MAX});
+            vec![
+                ("lines", lines),
+                ("before", place.clone()),
+                ("after", place),
+                ("search", search),
+                ("follow", flag.clone()),
+                ("wake", flag),
+            ]
+        }
         _ => vec![],
     };
     let events = match operation {
         "exec_create" => {
             let (chunk, exit) = (generator.subschema_for::<Chunk>(), generator.subschema_for::<ExecExit>());
             vec![("stdout", chunk.clone().to_value()), ("stderr", chunk.to_value()), ("exit", exit.to_value())]
+        }
+        "service_logs_get" => {
+            let (batch, end) = (generator.subschema_for::<LogBatch>(), generator.subschema_for::<LogEnd>());
+            vec![("lines", batch.to_value()), ("end", end.to_value())]
         }
         _ => vec![],
     };

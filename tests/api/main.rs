@@ -5,6 +5,7 @@ mod accounts;
 mod audit;
 mod checkpoints;
 mod holds;
+mod logs;
 mod machines;
 mod members;
 mod orgs;

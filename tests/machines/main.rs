@@ -12,6 +12,7 @@ mod eviction;
 mod exec;
 mod holds;
 mod idle;
+mod logs;
 mod quotas;
 mod runtime;
 mod services;

@@ -77,7 +77,7 @@ pub(crate) async fn request(stage: &Stage, operation: &Operation, identity: &Ide
     if path.contains("{machine}") {
         let name = format!("m{}", word());
         let machine = rows::machine(&stage.superuser, &stage.org.slug, &stage.member.account, &name).await;
-        if operation.id == "exec_create" {
+        if matches!(operation.id.as_str(), "exec_create" | "service_logs_get") {
             // A stopped one says so at once; one that runs would be asked, and has no runtime.
             let stop = "update app.machine set state = 'stopped' where id = $1::text::uuid";
             rows::run(&stage.superuser, stop, &[&machine.id]).await;

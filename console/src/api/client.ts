@@ -25,6 +25,9 @@ interface Result<Data> {
   response: Response;
 }
 
+/** What is away for now is a machine, or its agent; the API itself is there. */
+const OF_A_MACHINE = new Set(["waking", "no_answer", "ticket_refused", "runtime_unavailable"]);
+
 /** The data of an answer. Throws {@link Refused} or {@link Unreachable}. */
 export async function answer<Data>(call: Promise<Result<Data>>): Promise<Data> {
   let result: Result<Data>;
@@ -44,7 +47,7 @@ export async function answer<Data>(call: Promise<Result<Data>>): Promise<Data> {
     reachability.lost(detail);
     throw new Unreachable(detail);
   }
-  if (response.status === 503) {
+  if (response.status === 503 && !OF_A_MACHINE.has(error.code)) {
     reachability.lost(error.detail);
     throw new Unreachable(error.detail, { cause: new Refused(error) });
   }

@@ -386,6 +386,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/orgs/{org}/machines/{machine}/services/{service}/logs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Read a service's log */
+        get: operations["service_logs_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/orgs/{org}/machines/{machine}/services/{service}/restart": {
         parameters: {
             query?: never;
@@ -1086,6 +1103,43 @@ export interface components {
             at: string;
             /** @description `terminal`, `request`, `command`, `cpu`, or `other`. */
             kind: string;
+        };
+        /** @description What came while a log was followed: the data of the event `lines`. */
+        LogBatch: {
+            /** @description Whole lines. */
+            lines: components["schemas"]["LogLine"][];
+            /** @description Where the next line begins. */
+            newest: string;
+            /** @description What there is of a line that has not ended. */
+            partial?: components["schemas"]["LogLine"] | null;
+            /** @description Whether there were lines before these that are gone: the service wrote faster than they were taken. */
+            skipped: boolean;
+        };
+        /** @description Why nothing more comes: the data of the event `end`. */
+        LogEnd: {
+            /** @description What ended it. */
+            reason: components["schemas"]["ExecInterruption"];
+        };
+        /** @description A line. */
+        LogLine: {
+            /** @description When it began, RFC 3339 in UTC; null for a line that somebody else put into the file. */
+            at?: string | null;
+            /** @description What the service wrote, without the line break. Bytes that are not UTF-8 are replaced. */
+            text: string;
+        };
+        /** @description A page of a log. */
+        LogPage: {
+            /** @description Whole lines, the oldest first. */
+            lines: components["schemas"]["LogLine"][];
+            /** @description Send it as `after` with `follow` to get what comes behind this page; on the newest page only. */
+            newest?: string | null;
+            /**
+             * @description Send it as `before` to get what was before; null when this is all. A search that took too long, or a page that
+             *     was full, goes on there.
+             */
+            older?: string | null;
+            /** @description What there is of a line that has not ended; on the newest page only. */
+            partial?: components["schemas"]["LogLine"] | null;
         };
         /** @description A machine. */
         Machine: {
@@ -2001,6 +2055,10 @@ export type Health = components['schemas']['Health'];
 export type Hold = components['schemas']['Hold'];
 export type Holds = components['schemas']['Holds'];
 export type LastActivity = components['schemas']['LastActivity'];
+export type LogBatch = components['schemas']['LogBatch'];
+export type LogEnd = components['schemas']['LogEnd'];
+export type LogLine = components['schemas']['LogLine'];
+export type LogPage = components['schemas']['LogPage'];
 export type Machine = components['schemas']['Machine'];
 export type MachineEvent = components['schemas']['MachineEvent'];
 export type MachineEvents = components['schemas']['MachineEvents'];
@@ -3033,6 +3091,47 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description Refused, or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    service_logs_get: {
+        parameters: {
+            query?: {
+                lines?: number;
+                before?: string;
+                after?: string;
+                search?: string;
+                follow?: boolean;
+                wake?: boolean;
+            };
+            header?: never;
+            path: {
+                org: string;
+                machine: string;
+                service: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LogPage"];
+                    "text/event-stream": string;
+                };
             };
             /** @description Refused, or failed. */
             default: {

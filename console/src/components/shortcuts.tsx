@@ -8,6 +8,9 @@ const SHORTCUTS: readonly [string[], string][] = [
   [["c"], "Create a machine (on the list of machines)"],
   [["↑", "↓"], "Move through the machines"],
   [["Enter"], "Open the machine"],
+  [["/"], "In a log: search"],
+  [["g"], "In a log: to the first line"],
+  [["Shift", "G"], "In a log: to the newest line, and follow"],
   [["Ctrl", "Shift", "H"], "In a terminal: show its keys"],
   [["Esc"], "Close a dialog"],
 ];

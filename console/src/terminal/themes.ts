@@ -137,6 +137,12 @@ export function isThemeName(value: unknown): value is ThemeName {
   return THEMES.some(([name]) => name === value);
 }
 
+/** The sixteen colours of the page's own theme, in the order of their codes. */
+export function ansiColors(pageIsDark: boolean): string[] {
+  const theme: Record<string, unknown> = { ...(pageIsDark ? DARK : LIGHT) };
+  return COLORS.map((name) => String(theme[name]));
+}
+
 export function themeOf(name: ThemeName, pageIsDark: boolean): ITheme {
   return NAMED[name === "page" ? (pageIsDark ? "dark" : "light") : name];
 }

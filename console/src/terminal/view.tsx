@@ -3,6 +3,7 @@ import { useComputedColorScheme } from "@mantine/core";
 import { type Ref, useCallback, useEffect, useImperativeHandle, useRef, useState } from "react";
 import "@xterm/xterm/css/xterm.css";
 import type { Terminal } from "../api/schema";
+import { save } from "../components/save";
 import { ContextMenu, type Place } from "./context-menu";
 import type { Foreground, Person } from "./frames";
 import { KeyRow } from "./key-row";
@@ -252,14 +253,4 @@ export function TerminalView(props: Props) {
       />
     </div>
   );
-}
-
-/** Gives a text to the browser to keep as a file. */
-function save(content: string, name: string): void {
-  const url = URL.createObjectURL(new Blob([content], { type: "text/plain;charset=utf-8" }));
-  const link = document.createElement("a");
-  link.href = url;
-  link.download = `${name.replace(/[^\w.-]+/g, "-")}.txt`;
-  link.click();
-  URL.revokeObjectURL(url);
 }

@@ -53,7 +53,7 @@ impl By {
             (Cause::Request, Some(port)) => format!("A request to its port {port} came."),
             (Cause::Request, None) => "A request to an app came.".into(),
             (Cause::Command, _) => "A command was to be run.".into(),
-            (Cause::Service, _) => "A service needed it.".into(),
+            (Cause::Service, _) => "Somebody read a service's log.".into(),
             (Cause::Hold | Cause::Idle | Cause::Runtime | Cause::Agent | Cause::Platform, _) => {
                 "Somebody needed it.".into()
             }

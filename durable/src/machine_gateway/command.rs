@@ -105,6 +105,15 @@ pub enum Command {
         #[serde(default)]
         by: By,
     },
+    /// May a service's log be read in the sprite? Answered with a lease whose ticket is good for that.
+    Logs {
+        /// The machine's epoch as the asker's look-up had it: the object learns of a newer one by it.
+        epoch: u64,
+        /// Whether to wake a machine that sleeps, and wait for it.
+        wake: bool,
+        /// Who asks.
+        by: By,
+    },
     /// Is this the agent that is bound to the machine now?
     CheckAgent {
         /// Its generation.

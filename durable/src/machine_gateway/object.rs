@@ -159,6 +159,7 @@ impl<O: Outside> Gateway<O> {
             }
             Command::Lease { epoch, by } => self.lease(epoch, by, |epoch| Purpose::Ingress { epoch }).await,
             Command::Exec { epoch, by } => self.lease(epoch, by, |epoch| Purpose::Exec { epoch }).await,
+            Command::Logs { epoch, wake, by } => self.logs(epoch, wake, by).await,
             Command::UseCode { jti, until_ms } => {
                 let used = self.0.memory.use_ticket(&jti, self.0.outside.now_ms(), until_ms);
                 Reply::Code { fresh: used.unwrap_or(false) }
@@ -249,7 +250,7 @@ impl<O: Outside> Gateway<O> {
     }
 
     /// Permission for traffic of one purpose, once the machine is awake.
-    async fn lease(&self, epoch: u64, by: By, purpose: impl FnOnce(u64) -> Purpose) -> Reply {
+    pub(super) async fn lease(&self, epoch: u64, by: By, purpose: impl FnOnce(u64) -> Purpose) -> Reply {
         if !self.is_ready() {
             if let Err(refusal) = self.apply(Event::Wanted { by: by.clone() }).await {
                 return refused(refusal);

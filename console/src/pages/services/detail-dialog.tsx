@@ -1,5 +1,6 @@
 // One service, looked at: what it does now, how it is supervised, how its process ended.
-import { Modal, Stack, Table, Text } from "@mantine/core";
+import { Button, Group, Modal, Stack, Table, Text } from "@mantine/core";
+import { IconFileText } from "@tabler/icons-react";
 import type { MachineState, Service } from "../../api/schema";
 import { Since } from "../../components/since";
 import { StateBadge } from "../../components/state-badge";
@@ -16,10 +17,11 @@ interface Props {
   service: Service | undefined;
   services: readonly Service[];
   machine: MachineState;
+  onLogs: () => void;
   onClose: () => void;
 }
 
-export function ServiceDetail({ service, services, machine, onClose }: Props) {
+export function ServiceDetail({ service, services, machine, onLogs, onClose }: Props) {
   return (
     <Modal
       opened={service !== undefined}
@@ -28,12 +30,17 @@ export function ServiceDetail({ service, services, machine, onClose }: Props) {
       size="lg"
       closeButtonProps={{ "aria-label": "Close" }}
     >
-      {service && <Detail service={service} services={services} machine={machine} />}
+      {service && <Detail service={service} services={services} machine={machine} onLogs={onLogs} />}
     </Modal>
   );
 }
 
-function Detail({ service, services, machine }: Omit<Props, "service" | "onClose"> & { service: Service }) {
+function Detail({
+  service,
+  services,
+  machine,
+  onLogs,
+}: Omit<Props, "service" | "onClose"> & { service: Service }) {
   const { status } = service;
   const asleep = machine === "hibernated" || machine === "stopped";
   const needing = neededBy(services, service.name);
@@ -47,14 +54,19 @@ function Detail({ service, services, machine }: Omit<Props, "service" | "onClose
   ];
   return (
     <Stack gap="md">
-      <div>
-        <StateBadge look={serviceStateLook(service, machine)} strong />
-        {remarks(service).map((remark) => (
-          <Text key={remark} size="sm" c={status?.state === "failed" ? "red" : "dimmed"}>
-            {remark}
-          </Text>
-        ))}
-      </div>
+      <Group justify="space-between" align="flex-start" wrap="nowrap">
+        <div>
+          <StateBadge look={serviceStateLook(service, machine)} strong />
+          {remarks(service).map((remark) => (
+            <Text key={remark} size="sm" c={status?.state === "failed" ? "red" : "dimmed"}>
+              {remark}
+            </Text>
+          ))}
+        </div>
+        <Button variant="default" leftSection={<IconFileText size={15} />} onClick={onLogs}>
+          Logs
+        </Button>
+      </Group>
       <Table variant="vertical" layout="fixed" aria-label="About the service">
         <Table.Tbody>
           {facts.map(

@@ -2,6 +2,7 @@
 import { ActionIcon, Anchor, Group, Menu, Stack, Table, Text, Tooltip } from "@mantine/core";
 import {
   IconDots,
+  IconFileText,
   IconPencil,
   IconPlayerPlay,
   IconPlayerStop,
@@ -27,6 +28,7 @@ import { neededBy, remarks } from "../../domain/services";
 import { useMachine } from "../machines/use-machine";
 import { ServiceDetail } from "./detail-dialog";
 import { ServiceDialog } from "./edit-dialog";
+import { ServiceLogs } from "./logs";
 import { serviceStateLook } from "./state-look";
 
 /** In the address, for a service that is not there yet. */
@@ -36,7 +38,7 @@ export function Services() {
   const { org, name, role, machine } = useMachine();
   const { data: services, error, refetch } = useQuery(servicesQuery(org, name));
   const navigate = useNavigate({ from: "/orgs/$org/machines/$machine/services" });
-  const { edit, show } = useSearch({ strict: false });
+  const { edit, show, logs } = useSearch({ strict: false });
   const [deleting, setDeleting] = useState<string | null>(null);
   const remove = useDeleteService(org, name);
   const refused = refuseRole(role, "member");
@@ -49,6 +51,11 @@ export function Services() {
   );
   if (!services) {
     return error ? <LoadError error={error} retry={refetch} /> : <Loading what="Loading services" />;
+  }
+  if (logs !== undefined) {
+    const service = services.find((service) => service.name === logs);
+    const state = machine?.state ?? "running";
+    return <ServiceLogs key={logs} org={org} machine={name} state={state} name={logs} service={service} />;
   }
   return (
     <Section
@@ -82,6 +89,7 @@ export function Services() {
                 state={machine?.state ?? "running"}
                 refused={refused}
                 onShow={() => navigate({ search: { show: service.name } })}
+                onLogs={() => navigate({ search: { logs: service.name } })}
                 neededBy={neededBy(services, service.name)}
                 onEdit={() => openEdit(service.name)}
                 onDelete={() => setDeleting(service.name)}
@@ -102,6 +110,7 @@ export function Services() {
         service={services.find((service) => service.name === show)}
         services={services}
         machine={machine?.state ?? "running"}
+        onLogs={() => navigate({ search: { logs: show } })}
         onClose={() => navigate({ search: {}, replace: true })}
       />
       <ConfirmDialog
@@ -127,6 +136,7 @@ function Row({
   refused,
   neededBy,
   onShow,
+  onLogs,
   onEdit,
   onDelete,
 }: {
@@ -137,6 +147,7 @@ function Row({
   refused: string | null;
   neededBy: readonly string[];
   onShow: () => void;
+  onLogs: () => void;
   onEdit: () => void;
   onDelete: () => void;
 }) {
@@ -212,6 +223,10 @@ function Row({
               </ActionIcon>
             </Menu.Target>
             <Menu.Dropdown>
+              <ActionMenuItem icon={<IconFileText size={15} />} onClick={onLogs}>
+                Logs
+              </ActionMenuItem>
+              <Menu.Divider />
               <ActionMenuItem
                 icon={<IconPlayerPlay size={15} />}
                 refused={refused ?? (isUp && status?.state === "running" ? "It is running." : null)}
