@@ -62,6 +62,16 @@ async fn a_machine_goes_back_to_a_checkpoint() {
 }
 
 #[tokio::test]
+async fn a_services_log_is_followed_and_searched() {
+    run("logs").await;
+}
+
+#[tokio::test]
+async fn variables_are_pasted_and_secrets_not_shown() {
+    run("variables").await;
+}
+
+#[tokio::test]
 async fn an_idle_machine_warns_before_it_sleeps() {
     snapvm_tests::rows::shorten_idle(&world().superuser().await, "drowsy", 40).await;
     run("idle").await;

@@ -36,6 +36,8 @@ function pages(org) {
     ["terminal", `${machine}/terminals`, (page) => page.locator("[role=tabpanel][data-status=live] .xterm-rows")],
     ["services", `${machine}/services`, table("Services")],
     ["service-new", `${machine}/services?edit=:new`, (page) => page.getByRole("button", { name: "Define and start" })],
+    ["service-log", `${machine}/services?logs=colours`, (page) => page.locator(".log-line").filter({ hasText: /ready$/ })],
+    ["variables", `${machine}/variables`, table("Variables")],
     ["ports", `${machine}/ports`, table("Named ports")],
     ["checkpoints", `${machine}/checkpoints`, table("Checkpoints")],
     ["activity", `${machine}/activity`, (page) => page.getByText("Created", { exact: false }).last()],
@@ -117,6 +119,11 @@ await script("pages", async ({ person, step }) => {
     const machine = `/v1/orgs/${org}/machines/${MACHINE}`;
     const command = { command: "python3", args: ["-m", "http.server", "3001", "--directory", "/usr/share/doc"] };
     await send("PUT", `${machine}/services/web`, { ...command, http_port: 3001 });
+    const logs =
+      "for i in $(seq 1 40); do printf '\\033[32mINFO\\033[0m  request %s: GET /v1/things/%s answered with \\033[36m200\\033[0m in 3 ms\\n' $i $i; done; printf '\\033[33mWARN\\033[0m  slow\\n\\033[1;31mERROR\\033[0m \\033[7mno connection\\033[0m \\033[2mto the database\\033[0m\\n'; echo ready; exec sleep 86400";
+    await send("PUT", `${machine}/services/colours`, { command: "sh", args: ["-c", logs] });
+    await send("PUT", `${machine}/variables/DATABASE_URL`, { value: "postgres://db/app", secret: false });
+    await send("PUT", `${machine}/variables/API_TOKEN`, { value: "hidden" });
     await send("PUT", `${machine}/ports/3000`, { label: "the website that everybody looks at" });
     await send("POST", `${machine}/checkpoints`, { comment: "Before the new database, with everything as it should be" });
     await send("POST", "/v1/tokens", { name: "continuous integration", scope: "write", expires_in_days: 30 });

@@ -210,6 +210,7 @@ async fn an_apps_visitor_cannot_reach_where_commands_are_taken() {
             "//.snapvm/agent/exec",
             "/.snapvm%2fagent/exec",
             "/./.snapvm/agent/exec?x",
+            "/.snapvm/agent/logs",
         ] {
             let jti = rows::new_id();
             let ticket = Ticket { machine: machine.id.parse().unwrap(), generation: 1, purpose, jti };

@@ -2,8 +2,8 @@
 //!
 //! Invariants:
 //! * What was written comes out in order, each line with the time of its first byte; nothing is held back.
-//! * No line's text is longer than [`LINE_MAX`], and no second has more than [`RATE`] bytes: what comes faster is left
-//!   out in whole lines, counted, and said in the log itself.
+//! * No line's text is longer than [`LINE_MAX`], and no second has more than [`RATE`] bytes and the rest of a line:
+//!   what comes faster is left out in whole lines, counted, and said in the log itself.
 
 use snapvm_protocol::logs::{LINE_MAX, LogLine};
 
@@ -22,7 +22,7 @@ pub struct Lines {
     /// When the present count began, in milliseconds of any clock that does not go back.
     since: u64,
     counted: usize,
-    /// Whether the rest of a line is left out, because its beginning was, or had no room behind it.
+    /// Whether the rest of a line is left out, because its beginning was, or because it is longer than a line may be.
     dropping: bool,
     dropped: Dropped,
 }
@@ -47,7 +47,18 @@ impl Lines {
             (self.since, self.counted) = (now, 0);
         }
         while !bytes.is_empty() {
-            if self.dropping || self.counted >= RATE {
+            let is_full = self.counted >= RATE;
+            if let (true, false, Some(length)) = (is_full, self.dropping, self.open) {
+                // The line in which the count ended is kept to its end, as far as a line goes.
+                let room = LINE_MAX.saturating_sub(length);
+                let end = memchr::memchr(b'\n', bytes).filter(|end| *end <= room).map(|end| end + 1);
+                let (now, later) = bytes.split_at(end.unwrap_or(room.min(bytes.len())));
+                self.write(now, stamp, out);
+                self.dropping = end.is_none() && !later.is_empty();
+                bytes = later;
+                continue;
+            }
+            if self.dropping || is_full {
                 self.end(out);
                 let end = memchr::memchr(b'\n', bytes).map(|end| end + 1);
                 let (gone, rest) = bytes.split_at(end.unwrap_or(bytes.len()));
@@ -62,9 +73,6 @@ impl Lines {
             self.counted += now.len();
             self.write(now, stamp, out);
             bytes = later;
-            if !bytes.is_empty() {
-                self.dropping = self.open.is_some();
-            }
         }
     }
 
@@ -220,8 +228,25 @@ mod tests {
         assert_eq!(texts[most - 1], "x".repeat(999));
         let numbers: Vec<usize> =
             said.split(|c: char| !c.is_ascii_digit()).filter_map(|text| text.parse().ok()).collect();
-        assert_eq!(numbers[0], 101);
-        assert_eq!(numbers[1], (most + 100) * line.len() - RATE + "tail of it goes\n".len());
+        // The line in which the count ended is there.
+        assert_eq!(numbers[0], 100);
+        assert_eq!(numbers[1], 99 * line.len() + "tail of it goes\n".len());
+    }
+
+    #[test]
+    fn the_last_line_before_a_gap_is_a_whole_one() {
+        // Read in pieces of any size, as from a pipe.
+        for piece in [999, 4096, 65_536, RATE, 2 * RATE] {
+            let (mut lines, mut out) = (Lines::default(), vec![]);
+            let written: String = (0..2 * RATE / 100).map(|number| format!("{number:099}\n")).collect();
+            for piece in written.as_bytes().chunks(piece) {
+                lines.take(piece, 10, STAMPED, &mut out);
+            }
+            assert!(lines.has_dropped());
+            let texts = texts(&out);
+            assert!(texts.iter().all(|text| text.len() == 99), "{piece}: a line was cut");
+            assert_eq!(texts.len(), RATE.div_ceil(100), "{piece}");
+        }
     }
 
     #[test]
