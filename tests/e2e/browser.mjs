@@ -106,6 +106,8 @@ async function newPerson(browser, people, who, options) {
   const complaints = [];
   // The question who is signed in is asked by everybody, and the answer to nobody is 401.
   const expected = [[`${CONSOLE}/v1/account,`, "401"]];
+  // A machine's network device has just come or gone on this computer, and Chromium asks anew for what was on its way.
+  expected.push(["net::ERR_NETWORK_CHANGED"]);
   context.on("weberror", (error) => complaints.push(`error: ${error.error()?.stack ?? error.error()}`));
   context.on("console", (message) => {
     const { url } = message.location();

@@ -46,7 +46,7 @@ await script("logs", async ({ person, step }) => {
   };
   let machine;
   const write = (line) =>
-    send("POST", `${machine}/exec`, { command: "sh", args: ["-c", `${line} > pipe`], cwd: "/var/tmp" });
+    send("POST", `${machine}/exec`, { command: "sh", args: ["-c", `(${line}) > pipe`], cwd: "/var/tmp" });
 
   await step("a machine has a service that writes", async () => {
     await signUp(page, "Ada Lovelace");
