@@ -247,7 +247,9 @@ function Nothing({
   hasOlder: boolean;
 }) {
   if (state.kind === "away") {
-    return <Away state={state} wake={wake} className="logs-nothing" />;
+    // What the API says to programs names a parameter; people have a button.
+    const asleep = { ...state, detail: "Its logs sleep with it, and looking does not wake it." };
+    return <Away state={state.code === "asleep" ? asleep : state} wake={wake} className="logs-nothing" />;
   }
   const said = {
     loading: "",
