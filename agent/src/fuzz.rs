@@ -95,7 +95,9 @@ pub fn log_lines(bytes: &[u8]) {
     let pieces: Vec<Vec<u8>> = written.chunks(usize::from(size).max(1)).map(keep).collect();
     let file = |pieces: &[Vec<u8>]| {
         let (mut lines, mut file) = (Lines::default(), vec![]);
-        pieces.iter().for_each(|piece| lines.take(piece, 0, &time, &mut file));
+        for piece in pieces {
+            lines.take(piece, 0, &time, &mut file);
+        }
         file
     };
     let whole = file(&[written.to_vec()]);
