@@ -10,7 +10,7 @@ async fn machine(state: &str) -> (Org, String) {
     let superuser = world().superuser().await;
     let machine = rows::machine(&superuser, &org.slug, &org.owner.account, "one").await;
     let set = "update app.machine set state = $2 where id = $1::text::uuid";
-    rows::run(&superuser, set, &[&machine.id, &state]).await;
+    rows::run(&superuser, set, &[&machine.id, state]).await;
     let path = org.path(&format!("/machines/one/services/{}/logs", machine.service));
     (org, path)
 }
