@@ -122,7 +122,7 @@ impl Network {
             .find(|block| !taken.contains(block))
             .ok_or(NetworkError::Full)?;
         enable_forwarding()?;
-        rules::install(instance, block, BLOCK_PREFIX).await?;
+        rules::install(instance, (block, BLOCK_PREFIX), (range.first, range.prefix)).await?;
         let namespaces = Namespaces::start().map_err(NetworkError::at("namespace thread"))?;
         let upstream = if options.resolver.is_empty() { name_servers() } else { options.resolver.clone() };
         Ok(Arc::new(Self {

@@ -39,6 +39,10 @@ async fn of_the_host_only_the_dial_origin_is_reachable() {
     targets.push("169.254.169.254:80".to_owned());
     targets.push(format!("{sibling}:9000"));
     targets.push(format!("{sibling}:8080"));
+    // Of another instance's block, whether it runs or not.
+    let mut elsewhere: std::net::Ipv4Addr = gateway.parse().unwrap();
+    elsewhere = std::net::Ipv4Addr::from_bits(elsewhere.to_bits() ^ (1 << 15));
+    targets.push(format!("{elsewhere}:22"));
     targets.push(url.strip_prefix("http://").unwrap().to_owned());
     targets.push(url.replace("http://127.0.0.1", &gateway));
     let seen = host.run("one", &probe(&targets)).await.stdout;

@@ -17,13 +17,18 @@ fn table(instance: u16) -> String {
     format!("inet spritehost_{instance}")
 }
 
-/// Installs the rules, in place of what a crashed instance of the same port left.
-pub(super) async fn install(instance: u16, block: Ipv4Addr, prefix: u8) -> Result<(), NetworkError> {
+/// A network: its first address and the length of its prefix.
+type Network = (Ipv4Addr, u8);
+
+/// Installs the rules, in place of what a crashed instance of the same port left. The instance has `block` of the `range`
+/// that all instances share: nothing in that is ever beyond a way out, also when no sprite has it just now.
+pub(super) async fn install(instance: u16, block: Network, range: Network) -> Result<(), NetworkError> {
     let ways_out = ways_out().await?;
     if ways_out.is_empty() {
         tracing::warn!("this machine has no default route: sprites will not reach the internet");
     }
-    apply(&render(instance, &format!("{block}/{prefix}"), &ways_out)).await
+    let text = |(first, prefix): Network| format!("{first}/{prefix}");
+    apply(&render(instance, &text(block), &text(range), &ways_out)).await
 }
 
 /// Removes the rules.
@@ -89,7 +94,7 @@ fn part(interface: &str) -> &str {
     interface.rsplit('-').next().unwrap_or(interface)
 }
 
-fn render(instance: u16, block: &str, ways_out: &[String]) -> String {
+fn render(instance: u16, block: &str, range: &str, ways_out: &[String]) -> String {
     let (table, sprites) = (table(instance), format!("\"{}*\"", interface_prefix(instance)));
     let out = if ways_out.is_empty() {
         "goto refuse".to_owned()
@@ -125,7 +130,7 @@ table {table} {{
     chain from_sprite {{
         meta nfproto ipv6 goto refuse
         ip saddr != {block} drop
-        ip daddr {{ {block}, 169.254.0.0/16 }} goto refuse
+        ip daddr {{ {range}, 169.254.0.0/16 }} goto refuse
         {out}
         iifname vmap @policies
     }}
