@@ -51,6 +51,15 @@ pub fn log_folder() -> PathBuf {
     if rustix::process::geteuid().is_root() { "/var/log/snapvm".into() } else { home().join(".snapvm/logs") }
 }
 
+/// Where it is written which services that run once have run.
+#[must_use]
+pub fn once_folder() -> PathBuf {
+    if let Some(folder) = std::env::var_os("SNAPVM_TEST_ONCE") {
+        return folder.into();
+    }
+    if rustix::process::geteuid().is_root() { "/var/lib/snapvm/once".into() } else { home().join(".snapvm/once") }
+}
+
 /// Name and home of the effective user. Read from the file, since a static binary cannot load name services.
 fn password_entry() -> Option<(String, String)> {
     let user = rustix::process::geteuid().as_raw().to_string();

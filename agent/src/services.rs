@@ -15,6 +15,7 @@ pub mod cgroup;
 pub mod containment;
 pub mod lifecycle;
 pub mod log;
+pub mod once;
 pub mod probe;
 pub mod process;
 mod service;
@@ -118,7 +119,7 @@ impl Services {
         for service in fresh {
             let is_up = service.life.borrow().definition.desired == DesiredState::Up;
             if is_up && !self.sleeping.get() {
-                service.apply(|life| life.command(ServiceAction::Start, now()));
+                service.apply(|life| life.begin(now()));
             } else {
                 service.report();
             }

@@ -28,6 +28,10 @@ pub const EXITS_KEPT: usize = 10;
 pub const ERROR_MAX: usize = 300;
 /// Longest status as JSON, in characters: what the table takes.
 pub const STATUS_TEXT_MAX: usize = 4096;
+/// Name of the service that sets a new machine up.
+pub const FIRST_BOOT: &str = "first-boot";
+/// Longest script that sets a machine up, in bytes: it is an argument of a service.
+pub const SCRIPT_MAX: usize = 30 * 1024;
 
 /// Whether a text is the name of a service: `^[a-z0-9][a-z0-9_.-]{0,62}$`.
 #[must_use]
@@ -132,6 +136,10 @@ pub struct ServiceDefinition {
     /// When it is started again.
     #[serde(default)]
     pub restart: RestartPolicy,
+    /// Whether it is started by itself once in the life of the machine's disk, and then by people only. It is not
+    /// started again when it exits, nor when it was interrupted.
+    #[serde(default)]
+    pub once: bool,
     /// Seconds between TERM and KILL; 10 when absent.
     #[serde(default)]
     pub stop_grace_seconds: Option<u16>,
@@ -158,9 +166,23 @@ impl ServiceDefinition {
             ready: None,
             ready_limit_seconds: None,
             restart: RestartPolicy::default(),
+            once: false,
             stop_grace_seconds: None,
             keep_awake: false,
             desired: DesiredState::Up,
+        }
+    }
+
+    /// What sets a new machine up: a script for bash, which keeps the machine awake until it has ended.
+    #[must_use]
+    pub fn first_boot(script: impl Into<String>) -> Self {
+        Self {
+            args: vec!["-c".to_owned(), script.into(), FIRST_BOOT.to_owned()],
+            // For an agent that does not know `once`.
+            restart: RestartPolicy::Never,
+            once: true,
+            keep_awake: true,
+            ..Self::new(FIRST_BOOT, "bash")
         }
     }
 }

@@ -6,7 +6,7 @@ use snapvm_protocol::agent::{ToAgent, ToObject, WokeBy};
 
 use crate::agent::Agent;
 use crate::clock::Reading;
-use crate::services::log;
+use crate::services::{log, once};
 use crate::{handover, sleep};
 
 /// Does what a message says; whether it was the word to sleep, so that the socket is to be closed.
@@ -26,6 +26,7 @@ pub(super) async fn take(agent: &Rc<Agent>, message: ToAgent, woke: WokeBy) -> b
             agent.services.replace(agent, services);
             if woke == WokeBy::Boot {
                 log::files::sweep(&names);
+                once::sweep(&names);
             }
             agent.services.wake(woke);
             agent.terminals.reconcile(agent, terminals);

@@ -9,7 +9,8 @@
 //! ```
 //!
 //! Invariants: a service is never spawned while a process of it may live, nor while what it needs is not ready; each
-//! ending ends; `failed` and `stopped` stay until somebody asks.
+//! ending ends; `failed` and `stopped` stay until somebody asks; one that runs once is spawned a second time only when
+//! somebody asks.
 
 mod report;
 
@@ -56,6 +57,16 @@ pub enum Effect {
     Terminate(u32),
     /// KILL to all of its processes.
     Kill(u32),
+}
+
+/// What is known on the disk of a service that runs once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Past {
+    /// It was begun, and nobody saw it end.
+    Begun,
+    /// It ended so.
+    Ended(ServiceExit),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -117,6 +128,9 @@ pub struct Lifecycle {
     /// It did what it had to, and is not restarted: those that need it may start.
     #[serde(default)]
     finished: bool,
+    /// It was spawned, by this agent or one before it.
+    #[serde(default)]
+    has_run: bool,
     /// Since when its process has lived.
     #[serde(default)]
     spawned_at: u64,
@@ -144,10 +158,48 @@ impl Lifecycle {
             for_sleep: false,
             removed: false,
             finished: false,
+            has_run: false,
             spawned_at: 0,
             containment: None,
             history: Vec::new(),
         }
+    }
+
+    /// Goes on from what the disk knows of one that runs once, before anything is asked of it.
+    pub fn recall(&mut self, past: Past) {
+        self.has_run = true;
+        match past {
+            Past::Begun => {
+                self.error = Some("interrupted: the machine stopped before it had ended".to_owned());
+                self.doing = Doing::Failed;
+            }
+            Past::Ended(exit) => {
+                if !exit.ordered {
+                    let then = self.after(match exit {
+                        ServiceExit { signal: Some(signal), .. } => Exit::Signal(signal),
+                        ServiceExit { code, .. } => Exit::Code(code.unwrap_or(-1)),
+                    });
+                    self.doing = if then == Then::Stop { Doing::Stopped } else { Doing::Failed };
+                }
+                self.history = vec![exit];
+            }
+        }
+    }
+
+    /// Its newest exit, for [`Lifecycle::recall`]; nothing while it runs.
+    #[must_use]
+    pub fn newest_exit(&self) -> Option<&ServiceExit> {
+        self.history.first()
+    }
+
+    /// It should be running: starts it, unless it runs once and did.
+    pub fn begin(&mut self, now: u64) -> Option<Effect> {
+        if self.is_done() { None } else { self.start(now) }
+    }
+
+    /// Whether only people start it again.
+    fn is_done(&self) -> bool {
+        self.definition.once && self.has_run
     }
 
     /// Takes a new definition; runs what should run and has changed.
@@ -159,8 +211,11 @@ impl Lifecycle {
         let is_changed = !runs_alike(&before, &self.definition);
         let turned_up = before.desired == DesiredState::Down && self.definition.desired == DesiredState::Up;
         let was_removed = std::mem::take(&mut self.removed);
+        self.has_run &= !was_removed;
         match self.definition.desired {
             DesiredState::Down => self.stop(now),
+            // Whoever asks for it says so, beside the definition.
+            DesiredState::Up if self.is_done() => None,
             DesiredState::Up if turned_up || was_removed => self.start(now),
             // A held one takes its new definition at its next start.
             DesiredState::Up if is_changed && !self.held && !self.for_sleep => self.restart(now),
@@ -191,7 +246,7 @@ impl Lifecycle {
         self.held = false;
         self.for_sleep = false;
         let runs = matches!(self.doing, Doing::Alive { .. } | Doing::Spawning | Doing::Needing) || self.finished;
-        if self.definition.desired == DesiredState::Up && !runs { self.start(now) } else { None }
+        if self.definition.desired == DesiredState::Up && !runs { self.begin(now) } else { None }
     }
 
     /// The definition is gone.
@@ -219,7 +274,7 @@ impl Lifecycle {
 
     /// The sleep was called off.
     pub fn resume(&mut self, now: u64) -> Option<Effect> {
-        if std::mem::take(&mut self.for_sleep) { self.start(now) } else { None }
+        if std::mem::take(&mut self.for_sleep) { self.begin(now) } else { None }
     }
 
     fn start(&mut self, now: u64) -> Option<Effect> {
@@ -293,6 +348,7 @@ impl Lifecycle {
     pub fn spawned(&mut self, pid: u32, containment: Containment, now: u64) -> Option<Effect> {
         self.spawns_failed = 0;
         self.spawned_at = now;
+        self.has_run = true;
         self.containment = Some(containment);
         if self.doing != Doing::Spawning {
             // Not wanted any more.
@@ -366,7 +422,8 @@ impl Lifecycle {
             Exit::Code(code) => format!("exited with code {code}"),
             Exit::Signal(signal) => format!("killed by signal {signal}"),
         });
-        match self.definition.restart {
+        let policy = if self.definition.once { RestartPolicy::Never } else { self.definition.restart };
+        match policy {
             RestartPolicy::OnFailure | RestartPolicy::Never if !has_failed => {
                 self.finished = true;
                 self.error = None;

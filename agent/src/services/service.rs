@@ -10,9 +10,9 @@ use snapvm_protocol::services::{ServiceDefinition, ServiceStatus};
 use tokio::sync::Notify;
 
 use super::containment::Containment;
-use super::lifecycle::{Effect, Exit, Intervals, Lifecycle};
+use super::lifecycle::{Effect, Exit, Intervals, Lifecycle, Past};
 use super::log::Log;
-use super::probe;
+use super::{once, probe};
 use crate::agent::Agent;
 use crate::clock::Reading;
 use crate::handover::state;
@@ -32,7 +32,13 @@ impl Service {
     /// One that does nothing yet.
     pub(super) fn new(agent: &Rc<Agent>, definition: ServiceDefinition) -> Rc<Self> {
         let intervals = Intervals { grace: agent.timings.grace, backoff: agent.timings.service_backoff };
-        Self::run(agent, Lifecycle::new(definition, intervals))
+        let mut life = Lifecycle::new(definition, intervals);
+        if life.definition.once
+            && let Some(past) = once::read(&life.definition.name)
+        {
+            life.recall(past);
+        }
+        Self::run(agent, life)
     }
 
     fn run(agent: &Rc<Agent>, life: Lifecycle) -> Rc<Self> {
@@ -125,8 +131,10 @@ impl Service {
     fn spawn(self: &Rc<Self>) {
         let definition = self.life.borrow().definition.clone();
         let Some(agent) = self.agent.upgrade() else { return };
-        let spawned =
-            self.log.pipe().and_then(|output| self.containment.spawn(&definition, &agent.variables.borrow(), &output));
+        let noted = if definition.once { once::write(&definition.name, &Past::Begun) } else { Ok(()) };
+        let spawned = noted
+            .and_then(|()| self.log.pipe())
+            .and_then(|output| self.containment.spawn(&definition, &agent.variables.borrow(), &output));
         match spawned {
             Ok((pid, containment)) => {
                 self.await_end(pid);
@@ -145,8 +153,20 @@ impl Service {
         tokio::task::spawn_local(async move {
             let exit = child.wait().await.unwrap_or(Exit::Code(-1));
             let others_live = service.containment.lives(pid);
-            service.change(|life| life.exited(exit, others_live, now(), service.unix_ms()));
+            service.change(|life| {
+                let effect = life.exited(exit, others_live, now(), service.unix_ms());
+                service.note_end(life);
+                effect
+            });
         });
+    }
+
+    /// Before anybody hears of it: an end that was told and is forgotten would be told as an interruption later.
+    fn note_end(&self, life: &Lifecycle) {
+        let Some(exit) = life.newest_exit().filter(|_| life.definition.once) else { return };
+        if let Err(error) = once::write(&life.definition.name, &Past::Ended(exit.clone())) {
+            note!("the end of {} could not be noted: {error}", life.definition.name);
+        }
     }
 
     fn unix_ms(&self) -> u64 {
@@ -215,6 +235,7 @@ impl Service {
             agent.services.forget(&self);
             if !agent.services.all().iter().any(|other| other.name() == self.name()) {
                 self.log.remove();
+                once::forget(&self.name());
             }
         }
     }

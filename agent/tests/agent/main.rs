@@ -14,6 +14,7 @@ mod exec;
 mod foreground;
 mod ingress;
 mod logs;
+mod once;
 mod screens;
 mod services;
 mod sleep;

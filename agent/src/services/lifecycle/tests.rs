@@ -262,6 +262,66 @@ fn only_one_that_runs_keeps_the_machine_awake() {
     assert!(!running(0).status(0).keeps_awake);
 }
 
+fn once() -> Lifecycle {
+    with(|definition| definition.once = true)
+}
+
+#[test]
+fn one_that_runs_once_runs_again_only_when_asked() {
+    let mut service = once();
+    assert_eq!(service.begin(0), Some(Effect::Spawn));
+    service.spawned(7, Containment::Cgroup, 0);
+    service.exited(Exit::Code(3), false, 5, 5);
+    let status = service.status(5);
+    assert_eq!((status.state, status.error.as_deref()), (Failed, Some("exited with code 3")));
+    let changed = ServiceDefinition { args: vec!["new".into()], ..service.definition.clone() };
+    assert_eq!(
+        (service.wake(6), service.begin(6), service.define(changed, 6), service.due(6)),
+        (None, None, None, None)
+    );
+    assert_eq!(service.command(ServiceAction::Restart, 7), Some(Effect::Spawn));
+    service.spawned(8, Containment::Cgroup, 7);
+    service.exited(Exit::Code(0), false, 9, 9);
+    let status = service.status(9);
+    assert_eq!((status.state, status.ready, status.exits.len()), (Stopped, true, 2));
+    assert_eq!(service.wake(10), None);
+}
+
+#[test]
+fn one_that_runs_once_and_is_interrupted_by_a_sleep_is_not_begun_again() {
+    let mut service = once();
+    service.begin(0);
+    service.spawned(7, Containment::Cgroup, 0);
+    assert_eq!(service.prepare_sleep(SleepKind::Stop, 1), Some(Effect::Terminate(7)));
+    service.exited(Exit::Signal(15), false, 2, 2);
+    assert_eq!((service.resume(3), service.wake(4)), (None, None));
+    assert!(!service.is_ready());
+    // One that had not begun yet does.
+    let mut service = once();
+    assert_eq!(service.begin(0), Some(Effect::Spawn));
+    assert_eq!(service.prepare_sleep(SleepKind::Stop, 1), None);
+    assert_eq!(service.resume(2), Some(Effect::Spawn));
+}
+
+#[test]
+fn what_the_disk_knows_of_one_that_runs_once_is_what_it_says() {
+    let says = |past: Past| {
+        let mut service = once();
+        service.recall(past);
+        let status = service.status(0);
+        assert_eq!((service.begin(1), service.wake(2)), (None, None));
+        assert_eq!(service.command(ServiceAction::Start, 3), Some(Effect::Spawn));
+        (status.state, status.ready, status.error, status.exits.len())
+    };
+    let exit = |code, signal, ordered| Past::Ended(ServiceExit { at_ms: 5, code, signal, ran_ms: 6, ordered });
+    let interrupted = "interrupted: the machine stopped before it had ended";
+    assert_eq!(says(Past::Begun), (Failed, false, Some(interrupted.into()), 0));
+    assert_eq!(says(exit(Some(0), None, false)), (Stopped, true, None, 1));
+    assert_eq!(says(exit(Some(3), None, false)), (Failed, false, Some("exited with code 3".into()), 1));
+    assert_eq!(says(exit(None, Some(9), false)), (Failed, false, Some("killed by signal 9".into()), 1));
+    assert_eq!(says(exit(None, Some(15), true)), (Stopped, false, None, 1));
+}
+
 #[test]
 fn what_an_older_agent_hands_over_is_read() {
     let handed = r#"{"definition":{"name":"web","command":"web","desired":"up"},"intervals":{"grace":10000,"backoff":500},
@@ -316,6 +376,8 @@ struct World {
     stragglers: bool,
     fails: bool,
     needs: bool,
+    /// Of one that runs once: it was begun, and nobody has asked for it since.
+    is_done: bool,
 }
 
 impl World {
@@ -325,11 +387,13 @@ impl World {
                 Effect::Spawn => {
                     assert!(self.leader.is_none() && !self.stragglers, "two at once");
                     assert!(!self.needs && service.is_to_spawn(), "before what it needs");
+                    assert!(!self.is_done, "a second time");
                     if self.fails {
                         service.unspawnable("no".into(), now);
                     } else {
                         self.next += 1;
                         self.leader = Some(self.next);
+                        self.is_done = service.definition.once;
                         effect = service.spawned(self.next, Containment::Cgroup, now);
                     }
                 }
@@ -354,20 +418,26 @@ proptest! {
     fn never_two_at_once_and_every_stop_stops(
         steps in proptest::collection::vec(step(), 1..80),
         restart in prop_oneof![Just(RestartPolicy::Always), Just(RestartPolicy::OnFailure), Just(RestartPolicy::Never)],
+        once in any::<bool>(),
         ready in prop_oneof![Just(None), Just(Some(Readiness::Tcp { port: 1 })), Just(Some(Readiness::Delay { seconds: 9 }))],
     ) {
         let change = |definition: &mut ServiceDefinition| {
             (definition.restart, definition.ready) = (restart, ready.clone());
-            definition.keep_awake = true;
+            (definition.keep_awake, definition.once) = (true, once);
         };
         let mut service = with(change);
         let (mut world, mut now) = (World::default(), 0);
         for step in steps {
             let effect = match step {
-                Step::Command(action) => service.command(action, now),
+                Step::Command(action) => {
+                    world.is_done &= action == ServiceAction::Stop;
+                    service.command(action, now)
+                }
                 Step::Define(desired, change) => {
                     let mut definition = ServiceDefinition { desired, ..service.definition.clone() };
                     if change { definition.args.push(now.to_string()); }
+                    // One of the same name that comes after a removal is new.
+                    world.is_done &= !service.is_removed();
                     service.define(definition, now)
                 }
                 Step::Need(needs) => {

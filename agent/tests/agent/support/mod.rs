@@ -117,6 +117,8 @@ pub struct World {
     pub guest: Guest,
     pub home: TempDir,
     pub log: mpsc::UnboundedReceiver<String>,
+    timings: serde_json::Value,
+    environment: Vec<(String, String)>,
 }
 
 impl World {
@@ -131,40 +133,18 @@ impl World {
         .unwrap();
         let origin = Origin::start().await;
         let guest = Guest::start(home.path().join("api.sock"));
-        // In the background, as shells start programs there: interrupts are ignored.
-        let mut command = Command::new("/bin/sh");
-        command
-            .args(["-c", "trap '' INT QUIT HUP; exec \"$0\" \"$@\""])
-            .arg(binary())
-            .args(["--listen", "127.0.0.1:0"])
-            .env("SNAPVM_MACHINE", machine().to_string())
-            .env("SNAPVM_GENERATION", "3")
-            .env("SNAPVM_DIAL_ORIGIN", format!("http://{}", origin.address))
-            .env("SNAPVM_PLATFORM_KEY", platform().verifier().to_text())
-            .env("SNAPVM_GUEST_SOCKET", home.path().join("api.sock"))
-            .env("SNAPVM_TEST_TIMINGS", timings.to_string())
-            .env("SNAPVM_TEST_LOGS", home.path().join("logs"))
-            .env("SNAPVM_TEST_SCOPE", scope(&home))
-            .env("SNAPVM_TEST_NEXT_BINARY", home.path().join("agent.next"))
-            .env("HOME", home.path())
-            .env("SHELL", "/bin/bash")
-            .envs(environment.iter().copied())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true);
-        let mut agent = command.spawn().unwrap();
-        let mut lines = BufReader::new(agent.stderr.take().unwrap()).lines();
-        let (sender, mut log) = mpsc::unbounded_channel();
-        tokio::spawn(async move {
-            while let Ok(Some(line)) = lines.next_line().await {
-                if std::env::var_os("AGENT_LOG").is_some() {
-                    eprintln!("{line}");
-                }
-                let _ = sender.send(line);
-            }
-        });
-        let address = said(&mut log, "agent: listens on ").await.parse().unwrap();
+        let environment: Vec<_> =
+            environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let (agent, address, log) = start(&home, &origin, &timings, &environment).await;
         let leftovers = Leftovers(format!("HOME={}", home.path().display()));
-        Self { agent, _leftovers: leftovers, address, origin, guest, home, log }
+        Self { agent, _leftovers: leftovers, address, origin, guest, home, log, timings, environment }
+    }
+
+    /// The same disk after a boot: the agent died with the machine's memory, and another one starts.
+    pub async fn boot(mut self) -> Self {
+        self.agent.kill().await.unwrap();
+        let (agent, address, log) = start(&self.home, &self.origin, &self.timings, &self.environment).await;
+        Self { agent, address, log, ..self }
     }
 
     pub async fn new() -> Self {
@@ -187,4 +167,47 @@ impl World {
         assert_eq!(reply.status, 202, "{}", reply.text());
         control
     }
+}
+
+/// Starts an agent in this home, up to where it listens.
+async fn start(
+    home: &TempDir,
+    origin: &Origin,
+    timings: &serde_json::Value,
+    environment: &[(String, String)],
+) -> (Child, SocketAddr, mpsc::UnboundedReceiver<String>) {
+    // In the background, as shells start programs there: interrupts are ignored.
+    let mut command = Command::new("/bin/sh");
+    command
+        .args(["-c", "trap '' INT QUIT HUP; exec \"$0\" \"$@\""])
+        .arg(binary())
+        .args(["--listen", "127.0.0.1:0"])
+        .env("SNAPVM_MACHINE", machine().to_string())
+        .env("SNAPVM_GENERATION", "3")
+        .env("SNAPVM_DIAL_ORIGIN", format!("http://{}", origin.address))
+        .env("SNAPVM_PLATFORM_KEY", platform().verifier().to_text())
+        .env("SNAPVM_GUEST_SOCKET", home.path().join("api.sock"))
+        .env("SNAPVM_TEST_TIMINGS", timings.to_string())
+        .env("SNAPVM_TEST_LOGS", home.path().join("logs"))
+        .env("SNAPVM_TEST_ONCE", home.path().join("once"))
+        .env("SNAPVM_TEST_SCOPE", scope(home))
+        .env("SNAPVM_TEST_NEXT_BINARY", home.path().join("agent.next"))
+        .env("HOME", home.path())
+        .env("SHELL", "/bin/bash")
+        .envs(environment.iter().map(|(name, value)| (name, value)))
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
+    let mut agent = command.spawn().unwrap();
+    let mut lines = BufReader::new(agent.stderr.take().unwrap()).lines();
+    let (sender, mut log) = mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        while let Ok(Some(line)) = lines.next_line().await {
+            if std::env::var_os("AGENT_LOG").is_some() {
+                eprintln!("{line}");
+            }
+            let _ = sender.send(line);
+        }
+    });
+    let address = said(&mut log, "agent: listens on ").await.parse().unwrap();
+    (agent, address, log)
 }
