@@ -114,15 +114,45 @@ language sql immutable security invoker set search_path = '' as $$
       select a.exit from jsonb_array_elements(p_after -> 'exits') a(exit)) both_of
     order by (both_of.exit ->> 'at_ms')::numeric desc limit 10) newest $$;
 
+-- What a first boot has come to, where this status is the first to say so: a kind and a sentence for the history.
+create or replace function api.first_boot_news(p_before jsonb, p_after jsonb, out kind text, out detail text)
+language plpgsql immutable security invoker set search_path = '' as $$
+declare
+  newest jsonb := p_after -> 'exits' -> 0;
+  is_over boolean := newest is distinct from p_before -> 'exits' -> 0;
+  took text := round((newest ->> 'ran_ms')::numeric / 1000) || ' s';
+begin
+  if p_after ->> 'state' = 'failed' and (is_over or p_before ->> 'state' is distinct from 'failed') then
+    kind := 'setup_failed';
+    detail := 'Setup failed: ' || coalesce(p_after ->> 'error', 'nobody knows why') || '.';
+  elsif p_after ->> 'state' = 'stopped' and is_over and newest is not null then
+    kind := case when (newest ->> 'ordered')::boolean then 'setup_stopped' else 'set_up' end;
+    detail := case kind when 'set_up' then 'Set up in ' || took || '.' else 'Setup was stopped after ' || took || '.' end;
+  end if;
+end $$;
+
+-- `p_event` names the line of history that comes with the end of a first boot.
 create or replace function api.gateway_service_status(p_credential text, p_request text, p_machine text, p_name text,
-  p_status text, out status int, out body text)
+  p_status text, p_event text default null, out status int, out body text)
 language plpgsql volatile security invoker set search_path = '' as $$
+declare
+  known jsonb;
+  now_known jsonb;
+  news record;
 begin
   select * into status, body from authz.enter_service('gateway', p_credential, p_request, p_machine::uuid);
   if status = 200 then
-    update app.service s set status = (p_status::jsonb
-        || jsonb_build_object('exits', api.service_exits(s.status::jsonb, p_status::jsonb)))::text
+    select s.status::jsonb into known from app.service s
+      where s.org_id = authz.org_id() and s.machine_id = p_machine::uuid and s.name = p_name for update;
+    now_known := p_status::jsonb || jsonb_build_object('exits', api.service_exits(known, p_status::jsonb));
+    update app.service s set status = now_known::text
       where s.org_id = authz.org_id() and s.machine_id = p_machine::uuid and s.name = p_name;
+    if found and p_name = 'first-boot' and p_event is not null then
+      select * into news from api.first_boot_news(known, now_known);
+      insert into app.machine_event (org_id, machine_id, id, kind, detail, cause)
+        select authz.org_id(), p_machine::uuid, p_event::uuid, news.kind, left(news.detail, 500), 'agent'
+        where news.kind is not null;
+    end if;
     body := '{}';
   end if;
 end $$;
@@ -192,6 +222,6 @@ grant execute on function api.gateway_load(text, text, text), api.gateway_servic
   api.gateway_admit(text, text, text, int),
   api.service_exits(jsonb, jsonb),
   api.gateway_state(text, text, text, text, text, text, text, text, text, text, text, text, text, text),
-  api.gateway_service_status(text, text, text, text, text),
+  api.first_boot_news(jsonb, jsonb), api.gateway_service_status(text, text, text, text, text, text),
   api.gateway_terminal_ended(text, text, text, text, text), api.gateway_deleted(text, text, text),
   api.gateway_resolve(text, text, text, text), api.apps_authorize(text, text, text, text) to snap_app;

@@ -51,10 +51,10 @@ begin
         to_char(p.created_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as created_at) machine)::text;
 end $$;
 
--- `p_machines` and `p_awake` are the deployment's quota.
+-- `p_machines` and `p_awake` are the deployment's quota; `p_first_boot` is the definition of the service that sets it up.
 create or replace function api.machines_create(p_credential text, p_request text, p_org text, p_machine text,
   p_event text, p_name text, p_runtime text, p_size text, p_region text, p_idle_seconds int, p_machines int,
-  p_awake int, out status int, out body text)
+  p_awake int, p_first_boot text default null, out status int, out body text)
 language plpgsql volatile security invoker set search_path = '' as $$
 declare
   made app.machine;
@@ -79,6 +79,8 @@ begin
   if found then
     insert into app.machine_event (org_id, machine_id, id, kind, detail, cause, actor_id)
       values (authz.org_id(), made.id, p_event::uuid, 'created', 'Created.', api.caller_cause(), authz.account_id());
+    insert into app.service (org_id, machine_id, name, definition, desired)
+      select authz.org_id(), made.id, 'first-boot', p_first_boot, 'up' where p_first_boot is not null;
     status := 201;
     body := api.machine_json(made, p_org)::text;
   else
@@ -230,7 +232,7 @@ end $$;
 grant execute on function api.machines_why(text, text, text, text), api.app_url(text), api.caller_cause(),
   api.machine_json(app.machine, text), api.no_machine(),
   api.machines_list(text, text, text, int, text),
-  api.machines_create(text, text, text, text, text, text, text, text, text, int, int, int),
+  api.machines_create(text, text, text, text, text, text, text, text, text, int, int, int, text),
   api.idle_refusal(int, int),
   api.machines_get(text, text, text, text), api.machines_update(text, text, text, text, int, int, boolean),
   api.machines_command(text, text, text, text, text, int, int),

@@ -3,7 +3,7 @@
 use std::str::FromStr;
 
 use snapvm_protocol::names::{InvalidName, MachineName, ORG_SLUG_MAX, OrgSlug};
-use snapvm_protocol::services::{SERVICE_NAME_MAX, ServiceDefinition, is_name};
+use snapvm_protocol::services::{SCRIPT_MAX, SERVICE_NAME_MAX, ServiceDefinition, is_name};
 
 use crate::authz::policy::Role;
 use crate::error::Problem;
@@ -209,6 +209,24 @@ pub fn service_text(text: &str) -> Result<(), Problem> {
     Ok(())
 }
 
+/// A script that sets a machine up: its service's definition, as it is stored.
+///
+/// # Errors
+/// 422 for `first_boot`.
+pub fn first_boot(script: String) -> Result<String, Problem> {
+    let refuse = |detail: String| Err(Problem::invalid("first_boot", detail));
+    if script.trim().is_empty() {
+        return refuse("A script has something in it; leave it out where there is nothing to do.".into());
+    }
+    if script.len() > SCRIPT_MAX {
+        return refuse(format!("A script has at most {SCRIPT_MAX} bytes; this has {}.", script.len()));
+    }
+    if script.chars().any(|character| character.is_control() && !matches!(character, '\n' | '\t' | '\r')) {
+        return refuse("A script must not contain control characters other than line ends and tabs.".into());
+    }
+    serde_json::to_string(&ServiceDefinition::first_boot(script)).or_else(|_| refuse("It cannot be stored.".into()))
+}
+
 /// A service's name.
 ///
 /// # Errors
@@ -277,6 +295,19 @@ mod tests {
             assert!(candidates.len() >= 4, "{address}: {candidates:?}");
         }
         assert_eq!(slug_candidates("ada.l@x.y", [0; 8]).first().map(String::as_str), Some("ada-l"));
+    }
+
+    #[test]
+    fn scripts() {
+        for wrong in ["", " \n", "a\0", "\u{1b}[2J", &"a".repeat(SCRIPT_MAX + 1)] {
+            assert_eq!(first_boot(wrong.into()).unwrap_err().field.as_deref(), Some("first_boot"), "{wrong:?}");
+        }
+        // The longest of what is written longest as JSON is stored, and edited as any other service is.
+        let longest = "\"".repeat(SCRIPT_MAX);
+        let text = first_boot(longest.clone()).unwrap();
+        assert_eq!(service_text(&text), Ok(()));
+        let definition: ServiceDefinition = serde_json::from_str(&text).unwrap();
+        assert_eq!((service(&definition), definition.args[1] == longest, definition.once), (Ok(()), true, true));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use snapvm_protocol::agent::{BINARY_PATH, NEXT_BINARY_PATH, SERVICE_NAME, enviro
 use snapvm_protocol::hosts::AGENT_PORT;
 use snapvm_protocol::ids::{MachineId, TerminalId};
 use snapvm_protocol::lifecycle::MachineState;
-use snapvm_protocol::services::ServiceStatus;
+use snapvm_protocol::services::{FIRST_BOOT, ServiceStatus};
 use snapvm_protocol::sprites::{
     CreateSprite, NetworkAction, NetworkPolicy, NetworkRule, PutService, Sprite, SpriteConfig, UrlAuth, UrlSettings,
 };
@@ -267,7 +267,9 @@ impl Outside for World {
 
     async fn save_service(&self, machine: MachineId, status: &ServiceStatus) -> Result<(), Failure> {
         let text = serde_json::to_string(status).map_err(|error| Failure::Unavailable(error.to_string()))?;
-        let arguments = vec![machine.to_string().into(), status.name.clone().into(), text.into()];
+        // Names the line of history that the end of a first boot is.
+        let event = if status.name == FIRST_BOOT { Some(self.random_id()) } else { None };
+        let arguments = vec![machine.to_string().into(), status.name.clone().into(), text.into(), event.into()];
         self.run("gateway_service_status", arguments).await.map(|_| ())
     }
 

@@ -34,6 +34,9 @@ pub struct CreateMachine {
     /// Seconds of nothing after which it hibernates: 300 to the organization's maximum, its default when absent.
     #[serde(default)]
     pub idle_seconds: Option<i64>,
+    /// A script that bash runs once, when the machine is first there, as its service `first-boot`: at most 30 KiB.
+    #[serde(default)]
+    pub first_boot: Option<String>,
 }
 
 /// Changes to a machine's settings. What is absent stays.
@@ -96,6 +99,7 @@ pub async fn create(call: Call) -> Result<Answer, Error> {
     let size = pick("size", request.size, offer.sizes.iter().map(|size| size.id.clone()))?;
     let region = pick("region", request.region, offer.regions.iter().map(|region| region.id.clone()))?;
     let idle = request.idle_seconds.map(|seconds| fields::idle_seconds("idle_seconds", seconds)).transpose()?;
+    let first_boot = request.first_boot.map(fields::first_boot).transpose()?;
     let arguments = vec![
         call.parameter("org")?.into(),
         new_id()?.into(),
@@ -107,6 +111,7 @@ pub async fn create(call: Call) -> Result<Answer, Error> {
         idle.into(),
         offer.quota.machines.into(),
         offer.quota.awake.into(),
+        first_boot.into(),
     ];
     let reply = call.run(arguments).await?.accepted()?;
     let Identified { id } = read(&reply.body)?;

@@ -51,6 +51,10 @@ pub struct PutService {
     /// When it is started again.
     #[serde(default)]
     pub restart: RestartPolicy,
+    /// Whether it runs by itself once in the life of the machine's disk, and then when somebody starts it; `restart` does
+    /// not count then.
+    #[serde(default)]
+    pub once: bool,
     /// Seconds between TERM and KILL, 1 to 300; 10 when absent.
     #[serde(default)]
     pub stop_grace_seconds: Option<u16>,
@@ -97,6 +101,7 @@ pub async fn put(call: Call) -> Result<Answer, Error> {
         ready: request.ready,
         ready_limit_seconds: request.ready_limit_seconds,
         restart: request.restart,
+        once: request.once,
         stop_grace_seconds: request.stop_grace_seconds,
         keep_awake: request.keep_awake,
         desired: request.desired.unwrap_or(DesiredState::Up),

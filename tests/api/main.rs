@@ -4,6 +4,7 @@
 mod accounts;
 mod audit;
 mod checkpoints;
+mod first_boot;
 mod holds;
 mod logs;
 mod machines;

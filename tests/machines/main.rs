@@ -10,6 +10,7 @@ mod checkpoints;
 mod deletion;
 mod eviction;
 mod exec;
+mod first_boot;
 mod holds;
 mod idle;
 mod logs;

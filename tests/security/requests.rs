@@ -133,7 +133,7 @@ async fn body(stage: &Stage, operation: &Operation) -> Option<Value> {
         "members_create" => json!({"email": stage.newcomer().await.1, "role": "viewer"}),
         "members_update" => json!({"role": "member"}),
         "quotas_put" => json!({"machines": 50_000, "idle_seconds": 600}),
-        "machines_create" => json!({"name": format!("n{}", word())}),
+        "machines_create" => json!({"name": format!("n{}", word()), "first_boot": "true"}),
         "machines_update" => json!({"app_port": 4000, "idle_seconds": 600}),
         "exec_create" => json!({"command": "true"}),
         "checkpoints_create" => json!({"comment": "swept"}),

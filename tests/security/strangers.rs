@@ -140,6 +140,7 @@ const FIXED: &[(&str, &str)] = &[
     ("p_awake", "50"),
     ("p_cpu_counts", "true"),
     ("p_definition", "{}"),
+    ("p_first_boot", "{}"),
     ("p_days", "50"),
     ("p_desired", "down"),
     ("p_detail", "text"),

@@ -865,6 +865,11 @@ export interface components {
         /** @description A new machine. What is absent is the deployment's default. */
         CreateMachine: {
             /**
+             * @description A script that bash runs once, when the machine is first there, as its service `first-boot`: at most 30 KiB.
+             * @default null
+             */
+            first_boot?: string | null;
+            /**
              * Format: int64
              * @description Seconds of nothing after which it hibernates: 300 to the organization's maximum, its default when absent.
              * @default null
@@ -1448,6 +1453,12 @@ export interface components {
              */
             needs?: string[];
             /**
+             * @description Whether it runs by itself once in the life of the machine's disk, and then when somebody starts it; `restart` does
+             *     not count then.
+             * @default false
+             */
+            once?: boolean;
+            /**
              * @description How it shows that it is ready; by running for a second when absent.
              * @default null
              */
@@ -1629,6 +1640,12 @@ export interface components {
              * @default []
              */
             needs?: string[];
+            /**
+             * @description Whether it is started by itself once in the life of the machine's disk, and then by people only. It is not
+             *     started again when it exits, nor when it was interrupted.
+             * @default false
+             */
+            once?: boolean;
             /**
              * @description How it shows that it is ready; by running for a second when absent.
              * @default null

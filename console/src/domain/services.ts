@@ -76,3 +76,10 @@ export function mayNeed(services: readonly Service[], name: string): string[] {
 export function neededBy(services: readonly Service[], name: string): string[] {
   return services.filter((service) => service.needs?.includes(name)).map((service) => service.name);
 }
+
+/** A command line for a table: a script among its arguments can be long. */
+export function shortened(line: string): string {
+  return line.length <= LINE_MAX ? line : `${line.slice(0, LINE_MAX)}…`;
+}
+
+const LINE_MAX = 400;

@@ -9,10 +9,12 @@ import type { Machine, Offer, RuntimeType, Size } from "../../api/schema";
 import { LoadError, Loading } from "../../components/page";
 import { fieldError, ProblemBox } from "../../components/problem";
 import { appUrl } from "../../domain/app-url";
+import { composeScript, refuseSetup, type Setup } from "../../domain/first-boot";
 import { refuseMachineName } from "../../domain/names";
+import { SetupFields } from "./setup-fields";
 
 const RUNTIMES: Record<RuntimeType, string> = { sprites: "Fly Sprites", spritehost: "Own host (spritehost)" };
-const FIELDS = ["name", "size", "region", "runtime"] as const;
+const FIELDS = ["name", "size", "region", "runtime", "first_boot"] as const;
 
 interface Props {
   opened: boolean;
@@ -49,6 +51,7 @@ function Form({ org, machines, onClose, offer, apps }: Props & { offer: Offer; a
   const [size, setSize] = useState(offer.sizes[0]?.id ?? "");
   const [region, setRegion] = useState(offer.regions[0]?.id ?? "");
   const [runtime, setRuntime] = useState<RuntimeType | undefined>(offer.runtimes[0]);
+  const [setup, setSetup] = useState<Setup>({ repository: "", command: "", dotfiles: "" });
 
   const taken = machines.some((machine) => machine.name === name)
     ? "Another machine of this organization has this name."
@@ -56,15 +59,16 @@ function Form({ org, machines, onClose, offer, apps }: Props & { offer: Offer; a
   const refused = name === "" ? null : (refuseMachineName(name) ?? taken);
   const answered = create.variables?.name === name ? fieldError(create.error, "name") : undefined;
   const url = appUrl(apps, org, refused || !name ? "name" : name);
+  const ready = name !== "" && !refused && Object.keys(refuseSetup(setup)).length === 0;
   return (
     <form
       onSubmit={(event) => {
         event.preventDefault();
-        if (refused || !name) {
+        if (!ready) {
           return;
         }
         create.mutate(
-          { name, size, region, runtime: runtime ?? null },
+          { name, size, region, runtime: runtime ?? null, first_boot: composeScript(setup) },
           {
             onSuccess: (machine) =>
               navigate({ to: "/orgs/$org/machines/$machine", params: { org, machine: machine.name } }),
@@ -117,12 +121,13 @@ function Form({ org, machines, onClose, offer, apps }: Props & { offer: Offer; a
           allowDeselect={false}
           error={fieldError(create.error, "runtime")}
         />
+        <SetupFields value={setup} onChange={setSetup} error={fieldError(create.error, "first_boot")} />
         <ProblemBox error={create.error} fields={FIELDS} />
         <Group justify="flex-end" gap="xs">
           <Button variant="default" onClick={onClose}>
             Cancel
           </Button>
-          <Button type="submit" loading={create.isPending} disabled={!name || !!refused}>
+          <Button type="submit" loading={create.isPending} disabled={!ready}>
             Create
           </Button>
         </Group>

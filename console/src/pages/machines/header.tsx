@@ -12,6 +12,7 @@ import { StateBadge } from "../../components/state-badge";
 import { type MachineOrder, machineLook, refuseOrder } from "../../domain/lifecycle";
 import { refuseRole } from "../../domain/roles";
 import { useOrg } from "../orgs/use-org";
+import { FirstBoot } from "./first-boot";
 import { useStopQuestion } from "./stop-question";
 import { WhyAwake } from "./why";
 
@@ -64,6 +65,7 @@ export function MachineHeader({ machine }: { machine: Machine }) {
             </Text>
           )}
           <WhyAwake machine={machine} />
+          <FirstBoot machine={machine} />
         </Group>
       </div>
       <Group gap={6} wrap="nowrap" className="machine-actions">

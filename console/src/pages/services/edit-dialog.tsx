@@ -1,6 +1,6 @@
 // Defining a service, or changing one. People type a command line; the API gets a program and its arguments.
 import { Alert, Button, Group, Modal, NumberInput, Stack, Text, Textarea, TextInput } from "@mantine/core";
-import { useState } from "react";
+import { type ChangeEvent, type ComponentProps, useState } from "react";
 import type { Service } from "../../api/schema";
 import { usePutService } from "../../api/services";
 import { fieldError, ProblemBox } from "../../components/problem";
@@ -57,6 +57,8 @@ function Form({ org, machine, services, service, onClose }: Props) {
   const [variables, setVariables] = useState(formatEnvironment(service?.environment ?? {}));
   const [port, setPort] = useState<number | string>(service?.http_port ?? "");
   const [supervision, setSupervision] = useState(() => supervisionOf(service));
+  // A field of one line would take the line ends out of a script.
+  const [LineField] = useState(() => (line.includes("\n") ? ScriptLine : TextInput));
 
   const command = parseCommandLine(line);
   const environment = parseEnvironment(variables);
@@ -104,13 +106,15 @@ function Form({ org, machine, services, service, onClose }: Props) {
           autoCapitalize="none"
           spellCheck={false}
         />
-        <TextInput
+        <LineField
           label="Command line"
           required
           description="Started directly, without a shell: quotes work, variables and pipes do not."
           {...(service ? { "data-autofocus": true } : {})}
           value={line}
-          onChange={(event) => setLine(event.currentTarget.value)}
+          onChange={(event: ChangeEvent<HTMLInputElement | HTMLTextAreaElement>) =>
+            setLine(event.currentTarget.value)
+          }
           error={lineRefused ?? fieldError(put.error, "command")}
           placeholder="python3 -m http.server 3000"
           classNames={{ input: "code" }}
@@ -185,4 +189,8 @@ function Form({ org, machine, services, service, onClose }: Props) {
       </Stack>
     </form>
   );
+}
+
+function ScriptLine(props: ComponentProps<typeof Textarea>) {
+  return <Textarea autosize minRows={3} maxRows={16} {...props} />;
 }

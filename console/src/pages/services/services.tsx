@@ -24,7 +24,7 @@ import { StateBadge } from "../../components/state-badge";
 import { appUrl } from "../../domain/app-url";
 import { formatCommandLine } from "../../domain/command-line";
 import { refuseRole } from "../../domain/roles";
-import { neededBy, remarks } from "../../domain/services";
+import { neededBy, remarks, shortened } from "../../domain/services";
 import { useMachine } from "../machines/use-machine";
 import { ServiceDetail } from "./detail-dialog";
 import { ServiceDialog } from "./edit-dialog";
@@ -157,7 +157,7 @@ function Row({
     order.mutate({ service: service.name, order: what }, { onError: notifyProblem });
   const isUp = service.desired === "up";
   const { status, http_port: port } = service;
-  const command = formatCommandLine(service.command, service.args ?? []);
+  const command = shortened(formatCommandLine(service.command, service.args ?? []));
   const said = state === "running" ? remarks(service) : [];
   const url = deployment && port ? appUrl(deployment.apps, org, machine, port) : null;
   return (

@@ -23,7 +23,7 @@ export interface Supervision {
   readyPath: string;
   readyPort: number | string;
   readySeconds: number | string;
-  restart: RestartPolicy;
+  restart: RestartPolicy | "once";
   grace: number | string;
   atSleep: AtSleep;
   keepAwake: boolean;
@@ -37,7 +37,7 @@ export function supervisionOf(service: Service | undefined): Supervision {
     readyPath: ready?.by === "http" ? ready.path : "/",
     readyPort: ready?.by === "tcp" ? ready.port : "",
     readySeconds: ready?.by === "delay" ? ready.seconds : 5,
-    restart: service?.restart ?? "always",
+    restart: service?.once ? "once" : (service?.restart ?? "always"),
     grace: service?.stop_grace_seconds ?? "",
     atSleep: service?.at_sleep ?? "keep",
     keepAwake: service?.keep_awake ?? false,
@@ -50,7 +50,8 @@ export function supervisionBody(given: Supervision, service: Service | undefined
     needs: given.needs,
     ready: readiness(given),
     ready_limit_seconds: service?.ready_limit_seconds ?? null,
-    restart: given.restart,
+    restart: given.restart === "once" ? "never" : given.restart,
+    once: given.restart === "once",
     stop_grace_seconds: given.grace === "" ? null : Number(given.grace),
     at_sleep: given.atSleep,
     keep_awake: given.keepAwake,
@@ -113,11 +114,12 @@ const READY: Record<Supervision["readyBy"], string> = {
   delay: "Ready once it has run for so long.",
 };
 
-const RESTART: Record<RestartPolicy, string> = {
+const RESTART: Record<Supervision["restart"], string> = {
   always: "Started again whenever it ends.",
   on_failure:
     "Started again unless it ends with code 0. Then it has done its work, and what needs it starts.",
   never: "Runs once per wake. What needs it starts when it ends with code 0.",
+  once: "Runs once in the life of the machine, and again when somebody starts it.",
 };
 
 const AT_SLEEP: Record<AtSleep, string> = {
@@ -195,6 +197,7 @@ export function SupervisionFields({ value, onChange, name, httpPort, services, e
                 { value: "always", label: "Start again" },
                 { value: "on_failure", label: "If it failed" },
                 { value: "never", label: "Leave it" },
+                { value: "once", label: "Only once" },
               ]}
             />
           </Input.Wrapper>
