@@ -16,7 +16,7 @@ async fn a_script_is_the_service_that_runs_once() {
     for wrong in [json!(1), json!(["a"]), json!({"script": "a"})] {
         org.owner.client.post(org.path("/machines"), create("one", wrong)).await.problem(400, "malformed_body");
     }
-    viewer.post(org.path("/machines"), create("one", json!(script))).await.problem(403, "role");
+    viewer.client.post(org.path("/machines"), create("one", json!(script))).await.problem(403, "role");
     assert_eq!(org.owner.client.get(org.path("/machines")).await.expect(200)["machines"], json!([]));
 
     org.owner.client.post(org.path("/machines"), create("one", json!(script))).await.expect(201);
@@ -25,7 +25,7 @@ async fn a_script_is_the_service_that_runs_once() {
     org.owner.client.post(org.path("/machines"), create("one", json!("true"))).await.problem(409, "name_taken");
     let services = |name: &str| {
         let path = org.path(&format!("/machines/{name}/services"));
-        async { viewer.get(path).await.expect(200)["services"].as_array().unwrap().clone() }
+        async { viewer.client.get(path).await.expect(200)["services"].as_array().unwrap().clone() }
     };
     assert_eq!(services("two").await.len(), 0);
     let all = services("one").await;
@@ -41,7 +41,7 @@ async fn a_script_is_the_service_that_runs_once() {
     org.owner.client.put(&web, json!({"command": "a", "needs": ["first-boot"]})).await.expect(200);
     let path = org.path("/machines/one/services/first-boot");
     org.owner.client.delete(&path).await.problem(409, "needed");
-    viewer.order(format!("{path}/restart")).await.problem(403, "role");
+    viewer.client.order(format!("{path}/restart")).await.problem(403, "role");
     org.owner.client.order(format!("{path}/restart")).await.expect(200);
 }
 
