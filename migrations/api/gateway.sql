@@ -120,7 +120,7 @@ language plpgsql immutable security invoker set search_path = '' as $$
 declare
   newest jsonb := p_after -> 'exits' -> 0;
   is_over boolean := newest is distinct from p_before -> 'exits' -> 0;
-  took text := round((newest ->> 'ran_ms')::numeric / 1000) || ' s';
+  took text := greatest(round((newest ->> 'ran_ms')::numeric / 1000), 1) || ' s';
 begin
   if p_after ->> 'state' = 'failed' and (is_over or p_before ->> 'state' is distinct from 'failed') then
     kind := 'setup_failed';

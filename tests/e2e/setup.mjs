@@ -27,7 +27,10 @@ await script("setup", async ({ person, step }) => {
     const text = dialog.getByLabel("Script", { exact: true });
     await text.getByText("git clone -- 'https://github.com/acme/api' ~/api").waitFor();
     await picture(page, "setup-create");
+    await text.scrollIntoViewIfNeeded();
+    await picture(page, "setup-script");
     await page.setViewportSize({ width: 390, height: 844 });
+    await text.scrollIntoViewIfNeeded();
     await picture(page, "setup-create-phone");
     await page.setViewportSize({ width: 1280, height: 800 });
     // Machines of tests have no way to a repository.

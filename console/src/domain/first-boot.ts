@@ -1,6 +1,6 @@
 // A machine's first boot: the script that a few fields make, and how it went, in words.
 import type { Machine, Service } from "../api/schema";
-import { ranText } from "./services";
+import { duration } from "./time";
 
 /** Name of the service that sets a machine up. */
 export const FIRST_BOOT = "first-boot";
@@ -130,7 +130,11 @@ export function setupLook(service: Service, machine: Machine["state"], now: numb
         return { text: "Setup was stopped", color: "gray", unfinished: false };
       }
       return newest && now - Date.parse(newest.at) < NEWS_MS
-        ? { text: `Set up in ${ranText(newest.ran_ms)}`, color: "teal", unfinished: false }
+        ? {
+            text: `Set up in ${duration(Math.max(Math.round(newest.ran_ms / 1000), 1))}`,
+            color: "teal",
+            unfinished: false,
+          }
         : null;
   }
 }

@@ -40,7 +40,7 @@ export function SetupFields({ value, onChange, error }: Props) {
         aria-expanded={isOpen}
         onClick={() => setOpened(!isOpen)}
       >
-        Set it up: repository, command, dotfiles
+        Set it up
       </Button>
       <Collapse expanded={isOpen}>
         <Stack gap="sm" mt="sm">
