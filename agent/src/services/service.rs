@@ -155,18 +155,10 @@ impl Service {
             let others_live = service.containment.lives(pid);
             service.change(|life| {
                 let effect = life.exited(exit, others_live, now(), service.unix_ms());
-                service.note_end(life);
+                note_end(life);
                 effect
             });
         });
-    }
-
-    /// Before anybody hears of it: an end that was told and is forgotten would be told as an interruption later.
-    fn note_end(&self, life: &Lifecycle) {
-        let Some(exit) = life.newest_exit().filter(|_| life.definition.once) else { return };
-        if let Err(error) = once::write(&life.definition.name, &Past::Ended(exit.clone())) {
-            note!("the end of {} could not be noted: {error}", life.definition.name);
-        }
     }
 
     fn unix_ms(&self) -> u64 {
@@ -238,6 +230,14 @@ impl Service {
                 once::forget(&self.name());
             }
         }
+    }
+}
+
+/// Before anybody hears of it: an end that was told and is forgotten would be told as an interruption later.
+fn note_end(life: &Lifecycle) {
+    let Some(exit) = life.newest_exit().filter(|_| life.definition.once) else { return };
+    if let Err(error) = once::write(&life.definition.name, &Past::Ended(exit.clone())) {
+        note!("the end of {} could not be noted: {error}", life.definition.name);
     }
 }
 

@@ -76,7 +76,7 @@ function Detail({
                   <Table.Th w={130}>{name}</Table.Th>
                   <Table.Td
                     className={name === "Command" ? "code" : undefined}
-                    style={{ overflowWrap: "anywhere" }}
+                    style={{ overflowWrap: "anywhere", whiteSpace: "pre-wrap" }}
                   >
                     {value}
                   </Table.Td>
