@@ -69,6 +69,9 @@ async fn a_services_log_is_followed_and_searched() {
 #[tokio::test]
 async fn variables_are_pasted_and_secrets_not_shown() {
     run("variables").await;
+}
+
+#[tokio::test]
 async fn a_machine_is_set_up_when_it_is_created() {
     run("setup").await;
 }

@@ -45,7 +45,7 @@ await script("setup", async ({ person, step }) => {
     await untilState(page, "Running", 60_000);
     await picture(page, "setup-failed");
     await setup.getByRole("link", { name: "Log" }).click();
-    await page.getByText("hello from setup").first().waitFor();
+    await page.getByRole("log", { name: "Log of first-boot" }).getByText("hello from setup", { exact: true }).waitFor();
     await picture(page, "setup-log");
   });
 

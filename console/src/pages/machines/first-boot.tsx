@@ -41,7 +41,7 @@ export function FirstBoot({ machine }: { machine: Machine }) {
           <Link
             to="/orgs/$org/machines/$machine/services"
             params={{ org, machine: name }}
-            search={{ show: FIRST_BOOT }}
+            search={{ logs: FIRST_BOOT }}
             {...props}
           />
         )}
