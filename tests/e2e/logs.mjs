@@ -7,7 +7,7 @@ const MACHINE = "chatty";
 // Colours, and what would be markup if it were taken for that; then whatever is written into the pipe.
 const SCRIPT = [
   "seq -f 'line %g' 1 900",
-  "printf '\\033[31mERROR\\033[0m a Needle in \\033[1;32mgreen\\033[0m\\n'",
+  "printf '\\033[31mERROR\\033[0m a Needle in \\033[1;32mgreen\\033[0m \\033[7minverse\\033[0m\\n'",
   "echo '<img src=x onerror=document.title=1><b>bold</b> needle'",
   "rm -f pipe; mkfifo pipe; echo ready; while :; do cat pipe; done",
 ].join("; ");
@@ -76,6 +76,12 @@ await script("logs", async ({ person, step }) => {
     const red = await log(page).locator(".log-text span").filter({ hasText: /^ERROR$/ });
     const color = await red.evaluate((element) => getComputedStyle(element).color);
     check(/rgb\(1\d\d, |rgb\(2\d\d, /.test(color), `ERROR is not red, but ${color}`);
+    const inverse = log(page).locator(".log-text span").filter({ hasText: /^inverse$/ });
+    const [text, behind] = await inverse.evaluate((element) => {
+      const { color, backgroundColor } = getComputedStyle(element);
+      return [color, backgroundColor];
+    });
+    check(text !== behind && behind !== "rgba(0, 0, 0, 0)", `inverse text is ${text} on ${behind}`);
     await picture(page, "logs-following");
   });
 
@@ -145,7 +151,7 @@ await script("logs", async ({ person, step }) => {
     const numbers = lines.map((one) => /Z line (\d+)$/.exec(one)?.[1]).filter(Boolean);
     const all = Array.from({ length: 900 }, (_, at) => String(at + 1));
     check(numbers.join() === all.join(), `the file has ${lines.length} lines, from ${lines[0]}`);
-    check(lines.some((one) => one.endsWith("Z ERROR a Needle in green")), "colours are in the file");
+    check(lines.some((one) => one.endsWith("Z ERROR a Needle in green inverse")), "colours are in the file");
   });
 
   await step("on a phone, too, nothing is wider than the screen", async () => {

@@ -35,8 +35,8 @@ describe("a line of a log", () => {
       ["C", { background: 4, color: "rgb(255, 0, 0)", italic: true }],
       ["D", { background: "rgb(1, 2, 3)", color: "rgb(255, 0, 0)", italic: true }],
       ["E", {}],
-      ["F", { underline: true, background: 12 }],
-      ["G", { underline: true, background: 12 }],
+      ["F", { underline: true, inverse: true, color: 12 }],
+      ["G", { underline: true, inverse: true, color: 12 }],
     ]);
   });
 

@@ -9,6 +9,8 @@ export interface Style {
   dim?: true;
   italic?: true;
   underline?: true;
+  /** Colour and background are changed for each other, also those of the page. */
+  inverse?: true;
 }
 
 export interface Piece {
@@ -77,14 +79,13 @@ function rendition(before: Style, parameters: string): Style {
     else if (code === 2) style.dim = true;
     else if (code === 3) style.italic = true;
     else if (code === 4) style.underline = true;
-    else if (code === 7) {
-      const { color, background, ...rest } = style;
-      style = { ...rest, ...some("color", background), ...some("background", color) };
-    } else if (code === 22) {
+    else if (code === 7) style.inverse = true;
+    else if (code === 22) {
       delete style.bold;
       delete style.dim;
     } else if (code === 23) delete style.italic;
     else if (code === 24) delete style.underline;
+    else if (code === 27) delete style.inverse;
     else if (code >= 30 && code <= 37) style.color = code - 30;
     else if (code >= 90 && code <= 97) style.color = code - 82;
     else if (code === 39) delete style.color;
@@ -100,10 +101,6 @@ function rendition(before: Style, parameters: string): Style {
     }
   }
   return style;
-}
-
-function some(key: "color" | "background", value: Style["color"]): Style {
-  return value === undefined ? {} : { [key]: value };
 }
 
 /** `5;n` of the 256 colours, or `2;r;g;b`; and how many numbers that were. */

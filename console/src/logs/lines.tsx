@@ -74,12 +74,16 @@ function colorOf(color: number | string): string {
   return typeof color === "number" ? `var(--ansi-${color})` : color;
 }
 
-function styleOf({ color, background, bold, dim, italic, underline }: Style): CSSProperties | null {
+const PAGE = { color: "var(--mantine-color-text)", background: "var(--mantine-color-body)" };
+
+function styleOf({ color, background, bold, dim, italic, underline, inverse }: Style): CSSProperties | null {
+  const own = color === undefined ? undefined : colorOf(color);
+  const behind = background === undefined ? undefined : colorOf(background);
   const css: CSSProperties = {
-    ...(color !== undefined && { color: colorOf(color) }),
-    ...(background !== undefined && { background: colorOf(background) }),
-    // Text without a colour of its own on a background that has one.
-    ...(background !== undefined && color === undefined && { color: "var(--mantine-color-body)" }),
+    ...(own && { color: own }),
+    // Text without a colour of its own on a background that has one is of the page's other colour.
+    ...(behind && { background: behind, color: own ?? PAGE.background }),
+    ...(inverse && { color: behind ?? PAGE.background, background: own ?? PAGE.color }),
     ...(bold && { fontWeight: 700 }),
     ...(dim && { opacity: 0.65 }),
     ...(italic && { fontStyle: "italic" }),
