@@ -216,7 +216,7 @@ export function Terminals({ machine, active }: { machine: Machine; active: boole
             if (terminal.ended_at) {
               take(terminal);
             } else if (running[terminal.id]?.running === false) {
-              // Nothing is lost with a shell that waits for a command.
+              // A shell waits for a command. What it has in the background is not known here.
               close.mutate(terminal.id, { onSuccess: () => take(terminal), onError: notifyProblem });
             } else {
               setClosing(terminal);
