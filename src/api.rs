@@ -1,7 +1,7 @@
 //! From a request to an operation's answer: route, credential, body, handler.
 
 use futures::StreamExt;
-use worker::{Env, Method, Request, Response};
+use worker::{Context, Env, Method, Request, Response};
 
 use crate::answer::{Answer, refuse};
 use crate::authn::{Presented, authenticate};
@@ -9,7 +9,7 @@ use crate::authz::policy::{self, Caller};
 use crate::config::Config;
 use crate::context::{BODY_MAX, Call};
 use crate::error::{Error, Problem};
-use crate::gateway::terminals::is_upgrade;
+use crate::gateway::sockets::is_upgrade;
 use crate::log;
 use crate::router::{Match, find, method_name};
 
@@ -17,9 +17,15 @@ use crate::router::{Match, find, method_name};
 ///
 /// # Errors
 /// Only when no answer can be made at all; refusals are answers.
-pub async fn answer(request: Request, env: Env, config: Config, request_id: &str) -> Result<Response, Error> {
+pub async fn answer(
+    request: Request,
+    env: Env,
+    context: Context,
+    config: Config,
+    request_id: &str,
+) -> Result<Response, Error> {
     let method = request.method();
-    let answer = match run(request, env, config, request_id).await {
+    let answer = match run(request, env, context, config, request_id).await {
         Ok(answer) => answer.with("x-request-id", request_id.to_owned()),
         Err(error) => {
             log(&error, request_id);
@@ -37,7 +43,13 @@ pub async fn answer(request: Request, env: Env, config: Config, request_id: &str
     answer.respond()
 }
 
-async fn run(mut request: Request, env: Env, config: Config, request_id: &str) -> Result<Answer, Error> {
+async fn run(
+    mut request: Request,
+    env: Env,
+    context: Context,
+    config: Config,
+    request_id: &str,
+) -> Result<Answer, Error> {
     let url = request.url()?;
     let (route, parameters) = match find(&request.method(), url.path()) {
         Match::Found(route, parameters) => (route, parameters),
@@ -66,6 +78,7 @@ async fn run(mut request: Request, env: Env, config: Config, request_id: &str) -
         request_id: request_id.to_owned(),
         query,
         env,
+        context,
         config,
         address,
         user_agent,

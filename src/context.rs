@@ -8,6 +8,7 @@ use crate::authn::Credential;
 use crate::config::Config;
 use crate::db::{Argument, Database, Operation, Reply};
 use crate::error::{Error, Problem};
+use crate::gateway::feed;
 use crate::platform;
 
 /// Longest request body, in bytes.
@@ -18,6 +19,8 @@ pub const BODY_MAX: usize = 1024 * 1024;
 pub struct Call {
     /// Bindings.
     pub env: worker::Env,
+    /// Takes work that outlives the answer.
+    pub context: worker::Context,
     /// The deployment.
     pub config: Config,
     /// The operation's id.
@@ -127,8 +130,20 @@ impl Call {
         self.operation(name, vec![self.operation.into()], arguments)
     }
 
+    /// Calls a function with who asks, and for what, in front of its own arguments. What it has changed is announced, which
+    /// the answer does not wait for.
     async fn ask(&self, name: &'static str, first: Vec<Argument>, rest: Vec<Argument>) -> Result<Reply, Error> {
-        Database::connect(&self.env).await?.call(self.operation(name, first, rest)).await
+        let mut reply = Database::connect(&self.env).await?.call(self.operation(name, first, rest)).await?;
+        self.announce(std::mem::take(&mut reply.changes));
+        Ok(reply)
+    }
+
+    /// Announces what a statement has changed, after the answer.
+    pub fn announce(&self, changes: String) {
+        if !changes.is_empty() {
+            let env = self.env.clone();
+            self.context.wait_until(async move { feed::announce(&env, &changes).await });
+        }
     }
 
     /// A function with who asks, and for what, in front of its own arguments.

@@ -74,6 +74,8 @@ pub struct Reply {
     pub status: u16,
     /// JSON; for a status of 400 and more, code, detail and field of a problem.
     pub body: String,
+    /// What it has changed, for the feed: see `migrations/api/feed.sql`. The function has returned when it is read.
+    pub changes: String,
 }
 
 impl Reply {
@@ -160,13 +162,14 @@ impl Database {
         let row = rows.first().ok_or_else(|| Error::DatabaseFailed("no row".into()))?;
         let status: i32 = row.try_get(0).map_err(|error| failed(&error))?;
         let body: Option<String> = row.try_get(1).map_err(|error| failed(&error))?;
+        let changes: Option<String> = row.try_get(2).map_err(|error| failed(&error))?;
         let status = u16::try_from(status).map_err(|_| Error::DatabaseFailed("not a status".into()))?;
-        Ok(Reply { status, body: body.unwrap_or_default() })
+        Ok(Reply { status, body: body.unwrap_or_default(), changes: changes.unwrap_or_default() })
     }
 }
 
 fn statement(name: &str, arguments: usize) -> String {
-    let mut statement = format!("select status, body from api.{name}(");
+    let mut statement = format!("select status, body, current_setting('app.feed', true) from api.{name}(");
     for position in 1..=arguments {
         if position > 1 {
             statement.push(',');
@@ -204,12 +207,19 @@ mod tests {
 
     #[test]
     fn a_statement_calls_one_function() {
-        assert_eq!(statement("orgs_get", 3), "select status, body from api.orgs_get($1,$2,$3)");
+        assert_eq!(
+            statement("orgs_get", 3),
+            "select status, body, current_setting('app.feed', true) from api.orgs_get($1,$2,$3)"
+        );
     }
 
     #[test]
     fn a_refusal_keeps_its_code_and_field() {
-        let reply = Reply { status: 409, body: r#"{"code":"name_taken","detail":"d","field":"name"}"#.into() };
+        let reply = Reply {
+            status: 409,
+            body: r#"{"code":"name_taken","detail":"d","field":"name"}"#.into(),
+            changes: String::new(),
+        };
         let Err(Error::Refused(problem)) = reply.accepted() else { panic!("accepted") };
         assert_eq!(
             (problem.status, problem.code.as_str(), problem.field.as_deref()),

@@ -47,9 +47,9 @@ fn start() {
 
 /// Every request of every host.
 #[event(fetch)]
-async fn fetch(request: Request, env: Env, _context: Context) -> worker::Result<Response> {
+async fn fetch(request: Request, env: Env, context: Context) -> worker::Result<Response> {
     let request_id = context::new_id().unwrap_or_default();
-    match split(request, env, &request_id).await {
+    match split(request, env, context, &request_id).await {
         Ok(response) => Ok(response),
         Err(error) => {
             log(&error, &request_id);
@@ -65,7 +65,7 @@ fn log(error: &Error, request_id: &str) {
     }
 }
 
-async fn split(request: Request, env: Env, request_id: &str) -> Result<Response, Error> {
+async fn split(request: Request, env: Env, context: Context, request_id: &str) -> Result<Response, Error> {
     let config = Config::read(&env)?;
     let url = request.url()?;
     let host = match (url.host_str(), url.port()) {
@@ -74,7 +74,7 @@ async fn split(request: Request, env: Env, request_id: &str) -> Result<Response,
         (None, _) => String::new(),
     };
     match config.hosts.parse(&host) {
-        Some(Target::Console) if is_api(url.path()) => api::answer(request, env, config, request_id).await,
+        Some(Target::Console) if is_api(url.path()) => api::answer(request, env, context, config, request_id).await,
         // Where agents dial the console's own host.
         Some(Target::Console | Target::Dial) if url.path().starts_with("/agent/v1/") => {
             gateway::dial::forward(request, &env).await

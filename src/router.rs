@@ -9,8 +9,8 @@ use crate::answer::Answer;
 use crate::context::Call;
 use crate::error::Error;
 use crate::handlers::{
-    accounts, audit, checkpoints, deployment, exec, holds, logs, machines, members, operator, orgs, ports, quotas,
-    services, sessions, terminals, tokens, usage, variables, why,
+    accounts, audit, checkpoints, deployment, events, exec, feed, holds, logs, machines, members, operator, orgs, ports,
+    quotas, services, sessions, terminals, tokens, usage, variables, why,
 };
 
 /// What answers an operation.
@@ -73,6 +73,9 @@ pub const ROUTES: &[Route] = &[
     route!(Get "/v1/orgs/{org}/quotas" "quotas_get" 200 quotas::get, "Read limits, and how much of them is used"),
     route!(Put "/v1/orgs/{org}/quotas" "quotas_put" 200 quotas::put, "Set limits"),
     route!(Get "/v1/orgs/{org}/usage" "usage_get" 200 usage::get, "Read for how long machines were awake"),
+    // What happens
+    route!(Get "/v1/orgs/{org}/events" "events_list" 200 events::list, "Read what happened to machines"),
+    route!(Get "/v1/orgs/{org}/feed" "feed_stream" 101 feed::stream, "Follow what changes (WebSocket)"),
     // Machines
     route!(Get "/v1/orgs/{org}/machines" "machines_list" 200 machines::list, "List machines"),
     route!(Post "/v1/orgs/{org}/machines" "machines_create" 201 machines::create, "Create a machine"),
@@ -82,7 +85,7 @@ pub const ROUTES: &[Route] = &[
     route!(Post "/v1/orgs/{org}/machines/{machine}/start" "machines_start" 202 machines::start, "Start a machine"),
     route!(Post "/v1/orgs/{org}/machines/{machine}/stop" "machines_stop" 202 machines::stop, "Stop a machine"),
     route!(Post "/v1/orgs/{org}/machines/{machine}/hibernate" "machines_hibernate" 202 machines::hibernate, "Hibernate a machine"),
-    route!(Get "/v1/orgs/{org}/machines/{machine}/events" "machine_events_list" 200 machines::events, "Read a machine's history"),
+    route!(Get "/v1/orgs/{org}/machines/{machine}/events" "machine_events_list" 200 events::list_of_machine, "Read a machine's history"),
     route!(Get "/v1/orgs/{org}/machines/{machine}/why" "machines_why" 200 why::get, "Ask why a machine is awake or asleep"),
     // Checkpoints
     route!(Get "/v1/orgs/{org}/machines/{machine}/checkpoints" "checkpoints_list" 200 checkpoints::list, "List checkpoints"),

@@ -6,6 +6,7 @@ import { Link, Outlet, useParams } from "@tanstack/react-router";
 import { accountQuery } from "./api/accounts";
 import { AccountMenu } from "./components/account-menu";
 import { ColorSchemeMenu } from "./components/color-scheme-menu";
+import { LiveIndicator } from "./components/live-indicator";
 import { OrgSwitcher } from "./components/org-switcher";
 import { ReachabilityBanner } from "./components/reachability-banner";
 import { Shortcuts } from "./components/shortcuts";
@@ -31,6 +32,9 @@ export function Frame() {
               <Link to="/orgs/$org/machines" params={{ org }} className="nav-link">
                 Machines
               </Link>
+              <Link to="/orgs/$org/activity" params={{ org }} className="nav-link">
+                Activity
+              </Link>
               <Link to="/orgs/$org/members" params={{ org }} className="nav-link">
                 Members
               </Link>
@@ -44,6 +48,7 @@ export function Frame() {
           )}
         </nav>
         <div style={{ flex: 1 }} />
+        {inUrl && <LiveIndicator org={inUrl} />}
         <Link to="/docs" className="nav-link wide-only">
           Docs
         </Link>
@@ -83,6 +88,9 @@ function PhoneMenu({ org }: { org: string | undefined }) {
           <>
             <Menu.Item renderRoot={(props) => <Link to="/orgs/$org/machines" params={{ org }} {...props} />}>
               Machines
+            </Menu.Item>
+            <Menu.Item renderRoot={(props) => <Link to="/orgs/$org/activity" params={{ org }} {...props} />}>
+              Activity
             </Menu.Item>
             <Menu.Item renderRoot={(props) => <Link to="/orgs/$org/members" params={{ org }} {...props} />}>
               Members

@@ -84,6 +84,19 @@ const machines = createRoute({
   component: lazyRouteComponent(() => import("./pages/machines/list"), "MachineList"),
 });
 
+/** Which events a page shows. */
+function eventsFilter(search: Record<string, unknown>): { machine?: string; kind?: string } {
+  const [machine, kind] = [text(search.machine), text(search.kind)];
+  return { ...(machine ? { machine } : {}), ...(kind ? { kind } : {}) };
+}
+
+const orgActivity = createRoute({
+  getParentRoute: () => org,
+  path: "/activity",
+  validateSearch: eventsFilter,
+  component: lazyRouteComponent(() => import("./pages/activity/activity"), "OrgActivity"),
+});
+
 const members = createRoute({
   getParentRoute: () => org,
   path: "/members",
@@ -162,6 +175,10 @@ const checkpoints = createRoute({
 const activity = createRoute({
   getParentRoute: () => machine,
   path: "/activity",
+  validateSearch: (search): { kind?: string } => {
+    const { kind } = eventsFilter(search);
+    return kind ? { kind } : {};
+  },
   component: lazyRouteComponent(() => import("./pages/machines/activity"), "Activity"),
 });
 
@@ -183,6 +200,7 @@ export const router = createRouter({
       org.addChildren([
         orgIndex,
         machines,
+        orgActivity,
         members,
         audit,
         usage,

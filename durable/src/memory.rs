@@ -3,17 +3,12 @@
 //! Memory elsewhere is a cache of it: an object may be evicted at any moment. Values are JSON; one that another version
 //! wrote in another shape counts as absent.
 
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 use worker::{Result, SqlStorage, SqlStorageValue};
 
 /// The object's SQLite.
 pub(crate) struct Memory(SqlStorage);
-
-#[derive(Deserialize)]
-struct Row {
-    value: String,
-}
 
 impl Memory {
     /// Opens it, and counts this construction.
@@ -91,9 +86,7 @@ impl Memory {
     pub(crate) fn use_ticket(&self, jti: &str, now_ms: u64, expires_ms: u64) -> Result<bool> {
         let integer = |ms: u64| SqlStorageValue::try_from_i64(i64::try_from(ms).unwrap_or(0));
         self.0.exec("delete from ticket where expires_ms < ?", vec![integer(now_ms)?])?;
-        let found: Vec<Row> =
-            self.0.exec("select jti as value from ticket where jti = ?", vec![jti.into()])?.to_array()?;
-        if !found.is_empty() {
+        if !self.texts("select jti from ticket where jti = ?", vec![jti.into()])?.is_empty() {
             return Ok(false);
         }
         self.0.exec("insert into ticket (jti, expires_ms) values (?, ?)", vec![jti.into(), integer(expires_ms)?])?;
@@ -101,7 +94,17 @@ impl Memory {
     }
 
     fn read<T: DeserializeOwned>(&self, query: &str, values: Vec<SqlStorageValue>) -> Result<Vec<T>> {
-        let rows: Vec<Row> = self.0.exec(query, values)?.to_array()?;
-        Ok(rows.iter().filter_map(|row| serde_json::from_slice(row.value.as_bytes()).ok()).collect())
+        Ok(self.texts(query, values)?.iter().filter_map(|text| serde_json::from_str(text).ok()).collect())
+    }
+
+    /// The texts of a query for one column.
+    fn texts(&self, query: &str, values: Vec<SqlStorageValue>) -> Result<Vec<String>> {
+        let mut texts = Vec::new();
+        for row in self.0.exec(query, values)?.raw() {
+            if let Some(SqlStorageValue::String(text)) = row?.pop() {
+                texts.push(text);
+            }
+        }
+        Ok(texts)
     }
 }

@@ -17,7 +17,7 @@ language sql stable security invoker set search_path = '' as $$
     'state_at', authz.iso(m.state_at), 'runtime', m.runtime, 'size', m.size, 'region', m.region,
     'app_port', m.app_port, 'idle_seconds', m.idle_seconds, 'cpu_counts', m.cpu_counts, 'url', api.app_url(m.name || '--' || p_slug),
     'owner', (select json_build_object('account_id', a.id, 'name', a.name) from app.account a where a.id = m.owner_id),
-    'generation', m.generation, 'created_at', authz.iso(m.created_at)) $$;
+    'generation', m.generation, 'version', m.version, 'created_at', authz.iso(m.created_at)) $$;
 
 -- A page, by name; `p_after` is the last name of the page before.
 create or replace function api.machines_list(p_credential text, p_request text, p_org text, p_limit int, p_after text,
@@ -47,7 +47,7 @@ begin
       select p.id, p.name, p_org as org, p.state, p.reason,
         to_char(p.state_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as state_at, p.runtime, p.size,
         p.region, p.app_port, p.idle_seconds, p.cpu_counts, replace(pattern.apps, '*', p.name || '--' || p_org) as url,
-        owner, p.generation,
+        owner, p.generation, p.version,
         to_char(p.created_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as created_at) machine)::text;
 end $$;
 
@@ -180,32 +180,6 @@ begin
   perform authz.audit(p_operation, p_name, case status when 200 then 202 else status end);
 end $$;
 
-create or replace function api.machine_events_list(p_credential text, p_request text, p_org text, p_name text,
-  p_limit int, p_before text, out status int, out body text)
-language plpgsql volatile security invoker set search_path = '' as $$
-declare
-  machine uuid;
-begin
-  select * into status, body, machine
-    from authz.enter_machine('machine_events_list', p_credential, p_request, p_org, p_name);
-  if status <> 200 then
-    return;
-  end if;
-  body := (
-    with page as (
-      select e.*, row_number() over (order by e.id desc) as position from (
-        select * from app.machine_event e
-        where e.org_id = authz.org_id() and e.machine_id = machine
-          and (p_before is null or e.id < p_before::uuid)
-        order by e.id desc limit p_limit + 1) e)
-    select json_build_object(
-      'events', coalesce(json_agg(json_build_object('id', p.id, 'at', authz.iso(p.at), 'kind', p.kind,
-          'detail', p.detail, 'cause', p.cause, 'actor', (select a.name from app.account a where a.id = p.actor_id)) order by p.id desc)
-        filter (where p.position <= p_limit), '[]'),
-      'next', case when count(*) > p_limit then (array_agg(p.id) filter (where p.position = p_limit))[1] end)
-    from page p)::text;
-end $$;
-
 -- The record's part of why a machine is awake or asleep; the rest is live, and its gateway object's. 200:
 -- `{"machine": id, "answer": …}`.
 create or replace function api.machines_why(p_credential text, p_request text, p_org text, p_machine text,
@@ -221,19 +195,18 @@ begin
   end if;
   body := (select json_build_object('machine', m.id, 'answer', json_build_object('state', m.state,
       'reason', m.reason, 'since', authz.iso(m.state_at), 'idle_seconds', m.idle_seconds,
-      'last_change', (select json_build_object('id', e.id, 'at', authz.iso(e.at), 'kind', e.kind, 'detail', e.detail,
-          'cause', e.cause, 'actor', (select a.name from app.account a where a.id = e.actor_id))
-        from app.machine_event e where e.org_id = m.org_id and e.machine_id = m.id order by e.id desc limit 1),
+      'last_change', (select api.event_json(e) from app.machine_event e
+        where e.org_id = m.org_id and e.machine_id = m.id order by e.id desc limit 1),
       'holds', (select coalesce(json_agg(api.hold_json(h) order by h.until, h.id), '[]')
         from app.hold h where h.org_id = m.org_id and h.machine_id = m.id and h.until > now())))
     from app.machine m where m.org_id = authz.org_id() and m.id = machine)::text;
 end $$;
 
-grant execute on function api.machines_why(text, text, text, text), api.app_url(text), api.caller_cause(),
-  api.machine_json(app.machine, text), api.no_machine(),
+-- The feed announces machines as the API shows them.
+grant execute on function api.app_url(text), api.machine_json(app.machine, text) to snap_app, snap_authz;
+grant execute on function api.machines_why(text, text, text, text), api.no_machine(), api.caller_cause(),
   api.machines_list(text, text, text, int, text),
   api.machines_create(text, text, text, text, text, text, text, text, text, int, int, int, text),
   api.idle_refusal(int, int),
   api.machines_get(text, text, text, text), api.machines_update(text, text, text, text, int, int, boolean),
-  api.machines_command(text, text, text, text, text, int, int),
-  api.machine_events_list(text, text, text, text, int, text) to snap_app;
+  api.machines_command(text, text, text, text, text, int, int) to snap_app;

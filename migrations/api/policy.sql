@@ -22,6 +22,8 @@ language sql immutable parallel safe set search_path = '' as $$
     ('quotas_get', 1, false, false),
     ('quotas_put', 3, true, false),
     ('usage_get', 1, false, false),
+    ('events_list', 1, false, false),
+    ('feed_stream', 1, false, false),
     ('machines_list', 1, false, false),
     ('machines_create', 2, true, false),
     ('machines_get', 1, false, false),

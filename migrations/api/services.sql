@@ -142,7 +142,8 @@ begin
   perform authz.audit('services_delete', p_machine || '/' || p_name, case status when 200 then 204 else status end);
 end $$;
 
-grant execute on function api.service_json(app.service), api.service_status_json(jsonb), api.service_needs(uuid),
+grant execute on function api.service_status_json(jsonb) to snap_app, snap_authz;
+grant execute on function api.service_json(app.service), api.service_needs(uuid),
   api.needs_cycle(jsonb, text), api.services_list(text, text, text, text),
   api.services_put(text, text, text, text, text, text, text),
   api.services_command(text, text, text, text, text, text, text),

@@ -32,6 +32,7 @@ pub const TARGETS: &[Target] = &[
     ("exec_request", exec_request),
     ("log_cursor", log_cursor),
     ("log_request", log_request),
+    ("feed_line", feed_line),
     ("sprites_types", sprites_types),
     ("query_filter", query_filter),
 ];
@@ -163,6 +164,19 @@ pub fn log_request(bytes: &[u8]) {
     assert!((1..=LINES_MAX).contains(&request.lines) && !request.service.contains('/'));
     assert!(request.search.as_deref().is_none_or(|text| (1..=SEARCH_MAX).contains(&text.len())));
     same(&request);
+}
+
+/// A change that the database announces, and what a follower says.
+pub fn feed_line(bytes: &[u8]) {
+    use crate::feed::{Change, MESSAGE_MAX, heard};
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    if let Some(number) = heard(text) {
+        assert!(text.ends_with(&number.to_string()));
+    }
+    if let Some(change) = Change::read(text) {
+        assert!(change.told(u64::MAX).len() <= MESSAGE_MAX);
+        assert_eq!(Change::read(&change.line()), Some(change), "it writes back to the same");
+    }
 }
 
 /// Output with its queries muted: as long as before, other only by cancelled bytes, the same in pieces, and quiet.

@@ -4,45 +4,7 @@
 //! database enforces these lines; the OpenAPI document prints them; the sweep takes its expectations from them. An
 //! operation that is missing here has no SQL policy and cannot run.
 
-/// A role in an organization, in rising order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Role {
-    /// Looks.
-    Viewer,
-    /// Works.
-    Member,
-    /// Runs the organization.
-    Admin,
-    /// Owns it.
-    Owner,
-}
-
-impl Role {
-    /// Every role, lowest first.
-    pub const ALL: [Self; 4] = [Self::Viewer, Self::Member, Self::Admin, Self::Owner];
-
-    /// The stored form.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Viewer => "viewer",
-            Self::Member => "member",
-            Self::Admin => "admin",
-            Self::Owner => "owner",
-        }
-    }
-
-    /// The number that the database compares.
-    #[must_use]
-    pub const fn rank(self) -> i32 {
-        match self {
-            Self::Viewer => 1,
-            Self::Member => 2,
-            Self::Admin => 3,
-            Self::Owner => 4,
-        }
-    }
-}
+pub use snapvm_protocol::roles::Role;
 
 /// Who may call an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,6 +68,9 @@ pub const POLICY: &[Rule] = &[
     reads("quotas_get", Org(Viewer)),
     writes("quotas_put", Org(Admin)),
     reads("usage_get", Org(Viewer)),
+    reads("events_list", Org(Viewer)),
+    // What is told is filtered by the role that the follower has when it is told.
+    reads("feed_stream", Org(Viewer)),
     reads("machines_list", Org(Viewer)),
     writes("machines_create", Org(Member)),
     reads("machines_get", Org(Viewer)),

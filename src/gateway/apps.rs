@@ -122,7 +122,7 @@ async fn admitted(
 
 /// A page of another origin must not open a socket with the visitor's cookie.
 fn refuse_foreign_socket(request: &Request, config: &Config, host: &str) -> Result<(), Error> {
-    if !super::terminals::is_upgrade(request)? {
+    if !super::sockets::is_upgrade(request)? {
         return Ok(());
     }
     let own = format!("{}://{host}", config.scheme);

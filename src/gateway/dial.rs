@@ -28,7 +28,7 @@ pub async fn forward(request: Request, env: &Env) -> Result<Response, Error> {
         }
         _ => return Err(Problem::not_found().into()),
     };
-    if !super::terminals::is_upgrade(&request)? {
+    if !super::sockets::is_upgrade(&request)? {
         return Err(Problem::new(426, "upgrade", "This is a WebSocket.").into());
     }
     let admitted = Dial::read(&request)?.check(machine, &signer(env)?.verifier(), platform::now_ms());

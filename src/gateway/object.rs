@@ -58,13 +58,20 @@ pub async fn create(env: &worker::Env, machine: MachineId, region: &str, command
 }
 
 async fn send(stub: &worker::Stub, machine: MachineId, command: &Command) -> Result<Reply, Error> {
-    let mut response = post(stub, &format!("https://object/{machine}/command"), command).await?;
+    let mut response = post(stub, &format!("https://object/{machine}/command"), written(command)?).await?;
     response.json().await.map_err(|error| Error::Object(error.to_string()))
 }
 
-async fn post(stub: &worker::Stub, url: &str, body: &impl Serialize) -> Result<worker::Response, Error> {
+fn written(command: &impl Serialize) -> Result<String, Error> {
+    serde_json::to_string(command).map_err(|_| Error::Internal("a command cannot be written"))
+}
+
+/// Sends JSON to an object.
+///
+/// # Errors
+/// [`Error::Object`].
+pub async fn post(stub: &worker::Stub, url: &str, body: String) -> Result<worker::Response, Error> {
     let failed = |error: worker::Error| Error::Object(error.to_string());
-    let body = serde_json::to_string(body).map_err(|_| Error::Internal("a command cannot be written"))?;
     let mut init = worker::RequestInit::new();
     init.with_method(worker::Method::Post).with_body(Some(body.into()));
     let request = worker::Request::new_with_init(url, &init).map_err(failed)?;
@@ -81,7 +88,7 @@ async fn post(stub: &worker::Stub, url: &str, body: &impl Serialize) -> Result<w
 /// [`Error::Object`].
 pub async fn tell_terminal(env: &worker::Env, session: TerminalId, command: &TerminalCommand) -> Result<(), Error> {
     let stub = env.durable_object(TERMINAL_BINDING)?.get_by_name(&session.to_string())?;
-    post(&stub, "https://object/command", command).await.map(|_| ())
+    post(&stub, "https://object/command", written(command)?).await.map(|_| ())
 }
 
 /// Cloudflare's hint for a provider's region, by its first letters; `None` leaves it to the platform.

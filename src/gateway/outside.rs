@@ -2,21 +2,25 @@
 //! the Sprites API, other objects.
 
 use serde::de::DeserializeOwned;
+use snapvm_durable::access::Access;
 use snapvm_durable::machine_gateway::checkpoint::{Order, Outcome};
 use snapvm_durable::machine_gateway::command::{Command, Reply};
 use snapvm_durable::machine_gateway::outside::{Failure, Line, Outside, Record, Verdict};
+use snapvm_durable::org_feed::outside::{Outside as FeedOutside, Visitor as Follower};
 use snapvm_durable::terminal_session::command::Command as TerminalCommand;
-use snapvm_durable::terminal_session::outside::{Access, Outside as TerminalOutside, Visitor};
+use snapvm_durable::terminal_session::outside::{Outside as TerminalOutside, Visitor};
 use snapvm_protocol::agent::{BINARY_PATH, NEXT_BINARY_PATH, SERVICE_NAME, environment};
 use snapvm_protocol::hosts::AGENT_PORT;
 use snapvm_protocol::ids::{MachineId, TerminalId};
 use snapvm_protocol::lifecycle::MachineState;
+use snapvm_protocol::roles::Role;
 use snapvm_protocol::services::{FIRST_BOOT, ServiceStatus};
 use snapvm_protocol::sprites::{
     CreateSprite, NetworkAction, NetworkPolicy, NetworkRule, PutService, Sprite, SpriteConfig, UrlAuth, UrlSettings,
 };
 use snapvm_protocol::tickets::{Signer, Verifier};
 
+use super::feed::{Allowed, Announcer, alone_seconds};
 use super::object;
 use crate::config::Config;
 use crate::context::new_id;
@@ -38,6 +42,7 @@ pub struct World {
     agent_digest: String,
     policy: Option<NetworkPolicy>,
     looks_seconds: Vec<u64>,
+    announcer: Announcer,
 }
 
 impl World {
@@ -57,12 +62,14 @@ impl World {
             agent_digest: env.text("AGENT_DIGEST")?,
             policy: network_policy(&env)?,
             looks_seconds: looks.split(',').filter_map(|text| text.trim().parse().ok()).collect(),
+            announcer: Announcer::new(env.clone()),
             env,
         })
     }
 
     async fn run(&self, name: &'static str, arguments: Vec<Argument>) -> Result<DatabaseReply, Failure> {
-        let mut all = vec![self.credential.clone().into(), "{}".into()];
+        let request = serde_json::json!({"apps": self.config.apps_pattern()}).to_string();
+        let mut all = vec![self.credential.clone().into(), request.into()];
         all.extend(arguments);
         let unavailable = |error: Error| Failure::Unavailable(error.to_string());
         let database = Database::connect(&self.env).await.map_err(unavailable)?;
@@ -71,7 +78,21 @@ impl World {
             404 => Err(Failure::NoMachine),
             409 => Err(refused(&reply)),
             status if status >= 400 => Err(Failure::Unavailable(format!("the database answered {status}"))),
-            _ => Ok(reply),
+            _ => {
+                self.announcer.announce(&reply.changes);
+                Ok(reply)
+            }
+        }
+    }
+
+    /// Asks as somebody else, who has a socket open, whether they may still, and what.
+    async fn look(&self, name: &'static str, arguments: Vec<Argument>) -> Access<DatabaseReply> {
+        let Ok(database) = Database::connect(&self.env).await else { return Access::Unknown };
+        let Ok(reply) = database.call(Operation { name, arguments }).await else { return Access::Unknown };
+        match reply.status {
+            200 => Access::Granted(reply),
+            401 => Access::Unauthenticated,
+            _ => Access::Forbidden,
         }
     }
 
@@ -407,7 +428,7 @@ impl TerminalOutside for World {
         worker::console_log!("{line}");
     }
 
-    async fn access(&self, visitor: &Visitor) -> Access {
+    async fn access(&self, visitor: &Visitor) -> Access<bool> {
         #[derive(serde::Deserialize)]
         struct Granted {
             write: bool,
@@ -419,15 +440,7 @@ impl TerminalOutside for World {
             visitor.name.clone().into(),
             visitor.session.clone().into(),
         ];
-        let Ok(database) = Database::connect(&self.env).await else { return Access::Unknown };
-        let Ok(reply) = database.call(Operation { name: "terminals_stream", arguments }).await else {
-            return Access::Unknown;
-        };
-        match reply.status {
-            200 => parse::<Granted>(&reply).map_or(Access::Unknown, |granted| Access::Granted { write: granted.write }),
-            401 => Access::Unauthenticated,
-            _ => Access::Forbidden,
-        }
+        self.look("terminals_stream", arguments).await.read(|reply| Some(parse::<Granted>(&reply).ok()?.write))
     }
 
     async fn gateway(&self, machine: MachineId, command: &Command) -> Option<Reply> {
@@ -438,5 +451,29 @@ impl TerminalOutside for World {
                 None
             }
         }
+    }
+}
+
+impl FeedOutside for World {
+    fn now_ms(&self) -> u64 {
+        platform::now_ms()
+    }
+
+    fn random_id(&self) -> String {
+        Outside::random_id(self)
+    }
+
+    fn log(&self, line: &str) {
+        worker::console_log!("{line}");
+    }
+
+    fn alone_ms(&self) -> u64 {
+        u64::try_from(alone_seconds(&self.env)).unwrap_or(0) * 1000
+    }
+
+    async fn access(&self, visitor: &Follower) -> Access<Role> {
+        let text = |text: &str| Argument::from(text);
+        let arguments = vec![text(&visitor.credential), text("{}"), text(&visitor.org), Some(false).into()];
+        self.look("feed_stream", arguments).await.read(|reply| reply.read::<Allowed>().ok()?.role())
     }
 }

@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use snapvm_durable::machine_gateway::command::Command;
 use snapvm_protocol::ids::{CheckpointId, MachineId};
 
-use super::pass;
+use super::{machine_path, pass};
 use crate::answer::Answer;
 use crate::context::{Call, new_id};
 use crate::domain::fields;
@@ -36,7 +36,7 @@ struct Ordered {
 /// # Errors
 /// 404.
 pub async fn list(call: Call) -> Result<Answer, Error> {
-    let (org, machine) = (call.parameter("org")?.into(), call.parameter("machine")?.into());
+    let (org, machine) = machine_path(&call)?;
     pass(call.run(vec![org, machine, call.config.offer.checkpoints.into()]).await?)
 }
 

@@ -3,6 +3,7 @@
 
 use snapvm_protocol::exec::{EVENT_STREAM, ExecRequest};
 
+use super::machine_path;
 use crate::answer::Answer;
 use crate::context::Call;
 use crate::error::{Error, Problem};
@@ -19,7 +20,7 @@ pub async fn create(mut call: Call) -> Result<Answer, Error> {
     let command = call.read::<ExecRequest>()?.check();
     let command = command.map_err(|invalid| Problem::invalid(invalid.field, invalid.detail))?;
     let events = call.accepts_events()?;
-    let (org, machine) = (call.parameter("org")?.into(), call.parameter("machine")?.into());
+    let (org, machine) = machine_path(&call)?;
     let caller: Caller = call.run(vec![org, machine, command.audit_name().into()]).await?.read()?;
     // The bytes that were read go on, so that the agent reads what was looked at here.
     let body = exec::run(&call.env, &caller, std::mem::take(&mut call.body), events).await?;

@@ -3,16 +3,14 @@
 #[cfg(not(target_arch = "wasm32"))]
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::value::RawValue;
 use snapvm_durable::machine_gateway::command::Command;
-use snapvm_protocol::ids::{HoldId, MachineId};
+use snapvm_protocol::ids::HoldId;
 
-use super::pass;
+use super::{changed, machine_path, pass};
 use crate::answer::Answer;
 use crate::context::{Call, new_id};
 use crate::domain::{fields, times};
 use crate::error::{Error, Problem};
-use crate::gateway::object;
 
 /// Minutes of a day.
 const MINUTES_MAX: i32 = 24 * 60;
@@ -33,20 +31,12 @@ pub struct CreateHold {
     pub minutes: Option<i64>,
 }
 
-/// The database's answer to a change: the machine, for its object, and what the client gets.
-#[derive(Deserialize)]
-struct Changed {
-    machine: MachineId,
-    #[serde(default)]
-    answer: Option<Box<RawValue>>,
-}
-
 /// `GET /v1/orgs/{org}/machines/{machine}/holds`: those that last.
 ///
 /// # Errors
 /// 404.
 pub async fn list(call: Call) -> Result<Answer, Error> {
-    let (org, machine) = (call.parameter("org")?.into(), call.parameter("machine")?.into());
+    let (org, machine) = machine_path(&call)?;
     pass(call.run(vec![org, machine]).await?)
 }
 
@@ -62,9 +52,9 @@ pub async fn create(call: Call) -> Result<Answer, Error> {
         (None, Some(minutes)) => (None, Some(fields::within("minutes", minutes, 1..=MINUTES_MAX)?)),
         _ => return Err(Problem::invalid("until", "Say when it ends: either `until` or `minutes`.").into()),
     };
-    let (org, machine) = (call.parameter("org")?.into(), call.parameter("machine")?.into());
+    let (org, machine) = machine_path(&call)?;
     let arguments = vec![org, machine, new_id()?.into(), new_id()?.into(), reason.into(), until.into(), minutes.into()];
-    change(&call, arguments).await
+    changed(&call, call.run(arguments).await?, &Command::Holds, 201).await
 }
 
 /// `DELETE …/holds/{hold}`: ends it early.
@@ -73,19 +63,7 @@ pub async fn create(call: Call) -> Result<Answer, Error> {
 /// 404, also when it has ended.
 pub async fn delete(call: Call) -> Result<Answer, Error> {
     let hold = call.id::<HoldId>("hold")?;
-    let (org, machine) = (call.parameter("org")?.into(), call.parameter("machine")?.into());
-    change(&call, vec![org, machine, hold.into(), new_id()?.into()]).await
-}
-
-/// Changes the record, and tells the machine's object. The change stands whether or not the object hears of it: it
-/// asks the record itself before an idle machine sleeps.
-async fn change(call: &Call, arguments: Vec<crate::db::Argument>) -> Result<Answer, Error> {
-    let changed: Changed = call.run(arguments).await?.read()?;
-    if let Err(error) = object::command(&call.env, changed.machine, &Command::Holds).await {
-        worker::console_warn!("request {}: machine {}: {error}", call.request_id, changed.machine);
-    }
-    Ok(match changed.answer {
-        Some(answer) => Answer::json(201, answer.get().to_owned()),
-        None => Answer::nothing(),
-    })
+    let (org, machine) = machine_path(&call)?;
+    let reply = call.run(vec![org, machine, hold.into(), new_id()?.into()]).await?;
+    changed(&call, reply, &Command::Holds, 201).await
 }

@@ -8,7 +8,7 @@ use snapvm_durable::machine_gateway::command::{Command, Reply};
 use snapvm_protocol::ids::MachineId;
 use snapvm_protocol::lifecycle::{Cause, MachineState, RuntimeType};
 
-use super::pass;
+use super::{machine_path, pass};
 use crate::answer::Answer;
 use crate::context::{Call, new_id};
 use crate::domain::fields;
@@ -144,7 +144,7 @@ fn pick<T: PartialEq + Clone>(
 /// # Errors
 /// 404.
 pub async fn get(call: Call) -> Result<Answer, Error> {
-    let (org, machine) = (call.parameter("org")?.into(), call.parameter("machine")?.into());
+    let (org, machine) = machine_path(&call)?;
     pass(call.run(vec![org, machine]).await?)
 }
 
@@ -156,7 +156,7 @@ pub async fn update(call: Call) -> Result<Answer, Error> {
     let request: UpdateMachine = call.read()?;
     let idle = request.idle_seconds.map(|seconds| fields::idle_seconds("idle_seconds", seconds)).transpose()?;
     let port = request.app_port.map(|port| fields::app_port("app_port", port)).transpose()?.map(i32::from);
-    let (org, machine) = (call.parameter("org")?.into(), call.parameter("machine")?.into());
+    let (org, machine) = machine_path(&call)?;
     let reply = call.run(vec![org, machine, idle.into(), port.into(), request.cpu_counts.into()]).await?.accepted()?;
     if idle.is_some() || request.cpu_counts.is_some() {
         let Identified { id } = read(&reply.body)?;
@@ -198,7 +198,7 @@ pub async fn delete(call: Call) -> Result<Answer, Error> {
 }
 
 async fn order(call: Call, command: impl FnOnce(By) -> Command) -> Result<Answer, Error> {
-    let (org, machine) = (call.parameter("org")?.into(), call.parameter("machine")?.into());
+    let (org, machine) = machine_path(&call)?;
     let quota = &call.config.offer.quota;
     let arguments = vec![org, machine, quota.machines.into(), quota.awake.into()];
     let allowed: Commanded = call.run_command("machines_command", arguments).await?.read()?;
@@ -211,18 +211,4 @@ async fn order(call: Call, command: impl FnOnce(By) -> Command) -> Result<Answer
         Reply::Refused { code, detail } => Err(Problem::new(409, &code, detail).into()),
         _ => Err(Error::Object("an answer to another command".into())),
     }
-}
-
-/// `GET …/events`: newest first; `before` continues a page.
-///
-/// # Errors
-/// 404; 422 for `limit`.
-pub async fn events(call: Call) -> Result<Answer, Error> {
-    let (org, machine) = (call.parameter("org")?.into(), call.parameter("machine")?.into());
-    let limit = call.limit(50, 200)?;
-    let before = match call.query("before") {
-        Some(text) => Some(text.parse::<MachineId>().map_err(|_| Problem::invalid("before", "This is not an id."))?),
-        None => None,
-    };
-    pass(call.run(vec![org, machine, limit.into(), before.map(|id| id.to_string()).into()]).await?)
 }

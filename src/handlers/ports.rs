@@ -4,7 +4,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::pass;
+use super::{machine_path, pass};
 use crate::answer::Answer;
 use crate::context::Call;
 use crate::domain::fields;
@@ -31,7 +31,7 @@ fn port(call: &Call) -> Result<i32, Error> {
 /// # Errors
 /// 404.
 pub async fn list(call: Call) -> Result<Answer, Error> {
-    let (org, machine) = (call.parameter("org")?.into(), call.parameter("machine")?.into());
+    let (org, machine) = machine_path(&call)?;
     pass(call.run(vec![org, machine]).await?)
 }
 

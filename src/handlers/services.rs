@@ -3,19 +3,16 @@
 #[cfg(not(target_arch = "wasm32"))]
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::value::RawValue;
 use snapvm_durable::machine_gateway::command::Command;
-use snapvm_protocol::ids::MachineId;
 use snapvm_protocol::services::needs::Needs;
 use snapvm_protocol::services::{AtSleep, DesiredState, Readiness, RestartPolicy, ServiceAction, ServiceDefinition};
 
-use super::pass;
+use super::{changed, machine_path, pass};
 use crate::answer::Answer;
 use crate::context::Call;
 use crate::db::Reply;
 use crate::domain::{fields, supervision};
 use crate::error::Error;
-use crate::gateway::object;
 
 /// A service's definition. Its name is in the path.
 #[derive(Debug, Deserialize)]
@@ -66,20 +63,12 @@ pub struct PutService {
     pub desired: Option<DesiredState>,
 }
 
-/// The database's answer to a change: the machine, for its object, and what the client gets.
-#[derive(Deserialize)]
-struct Changed {
-    machine: MachineId,
-    #[serde(default)]
-    answer: Option<Box<RawValue>>,
-}
-
 /// `GET /v1/orgs/{org}/machines/{machine}/services`
 ///
 /// # Errors
 /// 404.
 pub async fn list(call: Call) -> Result<Answer, Error> {
-    let (org, machine) = (call.parameter("org")?.into(), call.parameter("machine")?.into());
+    let (org, machine) = machine_path(&call)?;
     pass(call.run(vec![org, machine]).await?)
 }
 
@@ -110,14 +99,14 @@ pub async fn put(call: Call) -> Result<Answer, Error> {
     supervision::check(&definition)?;
     let text = serde_json::to_string(&definition).map_err(|_| Error::Internal("a service cannot be written"))?;
     fields::service_text(&text)?;
-    let (org, machine) = (call.parameter("org")?.into(), call.parameter("machine")?.into());
+    let (org, machine) = machine_path(&call)?;
     let name = definition.name.clone();
     let arguments = vec![org, machine, definition.name.into(), text.into(), desired(definition.desired).into()];
     let reply = call.run(arguments).await?;
     if let Some(needs) = cyclic_needs(&reply) {
         return Err(supervision::cyclic(&needs, &name).into());
     }
-    tell(&call, reply, Command::Services).await
+    changed(&call, reply, &Command::Services, 200).await
 }
 
 /// What the machine's services would need, where the database refused that for a cycle. It finds that there is one;
@@ -138,10 +127,10 @@ fn cyclic_needs(reply: &Reply) -> Option<Needs> {
 /// # Errors
 /// 404; 409 `needed` while others need it.
 pub async fn delete(call: Call) -> Result<Answer, Error> {
-    let (org, machine) = (call.parameter("org")?.into(), call.parameter("machine")?.into());
+    let (org, machine) = machine_path(&call)?;
     let service = call.parameter("service")?.into();
     let reply = call.run(vec![org, machine, service]).await?;
-    tell(&call, reply, Command::Services).await
+    changed(&call, reply, &Command::Services, 200).await
 }
 
 /// `POST …/services/{service}/start`
@@ -170,23 +159,10 @@ pub async fn restart(call: Call) -> Result<Answer, Error> {
 
 async fn act(call: Call, action: ServiceAction, wanted: DesiredState) -> Result<Answer, Error> {
     let name = call.parameter("service")?.to_owned();
-    let (org, machine) = (call.parameter("org")?.into(), call.parameter("machine")?.into());
+    let (org, machine) = machine_path(&call)?;
     let arguments = vec![org, machine, name.clone().into(), desired(wanted).into()];
     let reply = call.run_command("services_command", arguments).await?;
-    tell(&call, reply, Command::Service { name, action }).await
-}
-
-/// Tells the machine's object of a change. The change itself stands whether or not the object hears of it: the agent
-/// gets the whole list at its next wake.
-pub(super) async fn tell(call: &Call, reply: Reply, command: Command) -> Result<Answer, Error> {
-    let changed: Changed = reply.read()?;
-    if let Err(error) = object::command(&call.env, changed.machine, &command).await {
-        worker::console_warn!("request {}: machine {}: {error}", call.request_id, changed.machine);
-    }
-    Ok(match changed.answer {
-        Some(answer) => Answer::json(200, answer.get().to_owned()),
-        None => Answer::nothing(),
-    })
+    changed(&call, reply, &Command::Service { name, action }, 200).await
 }
 
 fn desired(state: DesiredState) -> &'static str {

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use snapvm_durable::machine_gateway::command::Command;
 use snapvm_protocol::ids::{MachineId, TerminalId};
 
-use super::pass;
+use super::{machine_path, pass};
 use crate::answer::Answer;
 use crate::context::{Call, new_id};
 use crate::domain::fields;
@@ -45,7 +45,7 @@ struct Ended {
 /// # Errors
 /// 404.
 pub async fn list(call: Call) -> Result<Answer, Error> {
-    let (org, machine) = (call.parameter("org")?.into(), call.parameter("machine")?.into());
+    let (org, machine) = machine_path(&call)?;
     pass(call.run(vec![org, machine]).await?)
 }
 
@@ -57,7 +57,7 @@ pub async fn create(call: Call) -> Result<Answer, Error> {
     let request: CreateTerminal = call.read()?;
     let name = fields::label("name", request.name.as_deref().unwrap_or("Terminal"), 60)?;
     let directory = request.directory.map(fields::directory).transpose()?;
-    let (org, machine) = (call.parameter("org")?.into(), call.parameter("machine")?.into());
+    let (org, machine) = machine_path(&call)?;
     pass(call.run(vec![org, machine, new_id()?.into(), name.into(), directory.into()]).await?)
 }
 
@@ -69,7 +69,7 @@ pub async fn update(call: Call) -> Result<Answer, Error> {
     let request: UpdateTerminal = call.read()?;
     let name = fields::label("name", &request.name, 60)?;
     let terminal = call.id::<TerminalId>("terminal")?;
-    let (org, machine) = (call.parameter("org")?.into(), call.parameter("machine")?.into());
+    let (org, machine) = machine_path(&call)?;
     pass(call.run(vec![org, machine, terminal.into(), name.into()]).await?)
 }
 
@@ -79,7 +79,7 @@ pub async fn update(call: Call) -> Result<Answer, Error> {
 /// 404.
 pub async fn delete(call: Call) -> Result<Answer, Error> {
     let terminal = call.id::<TerminalId>("terminal")?;
-    let (org, machine) = (call.parameter("org")?.into(), call.parameter("machine")?.into());
+    let (org, machine) = machine_path(&call)?;
     let ended: Ended = call.run(vec![org, machine, terminal.clone().into()]).await?.read()?;
     if let Ok(session) = terminal.parse()
         && let Err(error) = object::command(&call.env, ended.machine, &Command::CloseTerminal { session }).await

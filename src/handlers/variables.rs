@@ -7,8 +7,7 @@ use serde::{Deserialize, Serialize};
 use snapvm_durable::machine_gateway::command::Command;
 use snapvm_protocol::variables::{VARIABLES_MAX, check_name, check_value};
 
-use super::pass;
-use super::services::tell;
+use super::{changed, machine_path, pass};
 use crate::answer::Answer;
 use crate::context::Call;
 use crate::db::Database;
@@ -77,7 +76,7 @@ struct Sealing {
 /// # Errors
 /// 404.
 pub async fn list(call: Call) -> Result<Answer, Error> {
-    let (org, machine) = (call.parameter("org")?.into(), call.parameter("machine")?.into());
+    let (org, machine) = machine_path(&call)?;
     pass(call.run(vec![org, machine]).await?)
 }
 
@@ -105,10 +104,10 @@ pub async fn put(call: Call) -> Result<Answer, Error> {
 /// # Errors
 /// 404.
 pub async fn delete(call: Call) -> Result<Answer, Error> {
-    let (org, machine) = (call.parameter("org")?.into(), call.parameter("machine")?.into());
+    let (org, machine) = machine_path(&call)?;
     let variable = call.parameter("variable")?.into();
     let reply = call.run(vec![org, machine, variable]).await?;
-    tell(&call, reply, Command::Variables).await
+    changed(&call, reply, &Command::Variables, 200).await
 }
 
 async fn set(call: Call, variables: &[SetVariable]) -> Result<Answer, Error> {
@@ -133,8 +132,9 @@ async fn set(call: Call, variables: &[SetVariable]) -> Result<Answer, Error> {
     let stored = serde_json::to_string(&stored).map_err(|_| Error::Internal("variables cannot be written"))?;
     let sealed_for = sealing.map(|sealing| sealing.machine);
     let arguments = vec![org.into(), machine.into(), sealed_for.into(), stored.into()];
-    let reply = database.call(call.command("variables_set", arguments)).await?;
-    tell(&call, reply, Command::Variables).await
+    let mut reply = database.call(call.command("variables_set", arguments)).await?;
+    call.announce(std::mem::take(&mut reply.changes));
+    changed(&call, reply, &Command::Variables, 200).await
 }
 
 fn check(variables: &[SetVariable]) -> Result<(), Problem> {

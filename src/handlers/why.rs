@@ -7,6 +7,7 @@ use snapvm_durable::machine_gateway::command::{Command, Reply, Why};
 use snapvm_protocol::ids::MachineId;
 use snapvm_protocol::lifecycle::MachineState;
 
+use super::machine_path;
 use crate::answer::Answer;
 use crate::context::Call;
 use crate::domain::{times, why};
@@ -28,7 +29,7 @@ struct Recorded {
 /// # Errors
 /// 404.
 pub async fn get(call: Call) -> Result<Answer, Error> {
-    let (org, machine) = (call.parameter("org")?.into(), call.parameter("machine")?.into());
+    let (org, machine) = machine_path(&call)?;
     let Recorded { machine, mut answer } = call.run(vec![org, machine]).await?.read()?;
     let live = ask(&call, machine).await;
     let unreadable = || Error::DatabaseFailed("a machine without a state".into());

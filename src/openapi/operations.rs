@@ -32,6 +32,12 @@ fn limit(default: i32, most: i32) -> (&'static str, Value) {
     ("limit", json!({"type": "integer", "minimum": 1, "maximum": most, "default": default}))
 }
 
+/// What lines of history are asked for.
+fn events() -> Vec<(&'static str, Value)> {
+    let kind = json!({"type": "string", "minLength": 1, "maxLength": 40});
+    vec![limit(50, 200), ("before", json!({"type": "string", "format": "uuid"})), ("kind", kind)]
+}
+
 /// The types of an operation. One that is missing here has neither body nor answer, which the API tests notice.
 pub(super) fn shapes(operation: &str, generator: &mut SchemaGenerator) -> Shapes {
     let request = match operation {
@@ -75,7 +81,7 @@ pub(super) fn shapes(operation: &str, generator: &mut SchemaGenerator) -> Shapes
         "machines_delete" | "machines_start" | "machines_stop" | "machines_hibernate" => {
             of::<machines::Ordered>(generator)
         }
-        "machine_events_list" => of::<responses::MachineEvents>(generator),
+        "events_list" | "machine_events_list" => of::<responses::MachineEvents>(generator),
         "machines_why" => of::<responses::Why>(generator),
         "checkpoints_list" => of::<responses::Checkpoints>(generator),
         "checkpoints_create" | "checkpoints_restore" | "checkpoints_delete" => of::<responses::Checkpoint>(generator),
@@ -97,7 +103,6 @@ pub(super) fn shapes(operation: &str, generator: &mut SchemaGenerator) -> Shapes
         "audit_list" => vec![limit(100, 500)],
         "usage_get" => ["from", "to"].map(|name| (name, json!({"type": "string", "format": "date-time"}))).into(),
         "machines_list" => vec![limit(50, 100), ("after", json!({"type": "string"}))],
-        "machine_events_list" => vec![limit(50, 200), ("before", json!({"type": "string", "format": "uuid"}))],
         "service_logs_get" => {
             let (place, flag) = (generator.subschema_for::<Cursor>().to_value(), json!({"type": "boolean"}));
             let lines = json!({"type": "integer", "minimum": 1, "maximum": LINES_MAX, "default": LINES_DEFAULT});
@@ -110,6 +115,11 @@ pub(super) fn shapes(operation: &str, generator: &mut SchemaGenerator) -> Shapes
                 ("follow", flag.clone()),
                 ("wake", flag),
             ]
+        }
+        "machine_events_list" => events(),
+        "events_list" => [events(), vec![("machine", json!({"type": "string"}))]].concat(),
+        "feed_stream" => {
+            vec![("feed", json!({"type": "string"})), ("after", json!({"type": "integer", "minimum": 0}))]
         }
         _ => vec![],
     };

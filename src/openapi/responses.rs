@@ -200,6 +200,8 @@ pub(super) struct Machine {
     owner: Option<MachineOwner>,
     /// Grows when it is restored to a checkpoint: what was let in before is not any more.
     generation: u32,
+    /// Grows with every change of the record: of two sights of it, the one with the higher number is newer.
+    version: u64,
     created_at: Time,
 }
 
@@ -227,6 +229,14 @@ pub(super) struct MachineEvent {
     cause: Option<Cause>,
     /// Who did, where it was a person.
     actor: Option<String>,
+    machine: EventMachine,
+}
+
+/// The machine that it happened to.
+#[derive(JsonSchema)]
+pub(super) struct EventMachine {
+    id: MachineId,
+    name: MachineName,
 }
 
 #[derive(JsonSchema)]

@@ -4,6 +4,8 @@
 mod accounts;
 mod audit;
 mod checkpoints;
+mod events;
+mod feed;
 mod first_boot;
 mod holds;
 mod logs;

@@ -48,7 +48,7 @@ async fn an_api_call_is_one_round_trip_and_signing_in_or_a_secret_two() {
     for path in ["/v1/account", "/v1/sessions", "/v1/tokens", "/v1/orgs"] {
         count(1, get(path.into())).await.expect(200);
     }
-    for rest in ["", "/members", "/audit", "/machines", "/machines/one", "/machines/one/events"] {
+    for rest in ["", "/members", "/audit", "/events", "/machines", "/machines/one", "/machines/one/events"] {
         count(1, get(format!("{org}{rest}"))).await.expect(200);
     }
     for rest in ["services", "ports", "terminals", "variables"].map(|rest| format!("/machines/one/{rest}")) {

@@ -83,6 +83,11 @@ async fn an_idle_machine_warns_before_it_sleeps() {
 }
 
 #[tokio::test]
+async fn what_one_person_does_another_sees_without_asking() {
+    run("live").await;
+}
+
+#[tokio::test]
 async fn every_page_fits_in_light_and_dark_on_desks_and_phones() {
     run("pages").await;
 }

@@ -29,6 +29,7 @@ function pages(org) {
     ["machines", `${at}/machines`, table("Machines")],
     // Whoever follows a link to it types the name at once.
     ["create", `${at}/machines?create=true`, (page) => page.getByLabel("Name").and(page.locator(":focus"))],
+    ["org-activity", `${at}/activity`, (page) => page.getByText("Created", { exact: false }).last()],
     ["members", `${at}/members`, table("Members")],
     ["usage", `${at}/usage`, table("Awake time by machine")],
     ["audit", `${at}/audit`, table("Audit log")],

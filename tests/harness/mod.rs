@@ -18,6 +18,7 @@ pub mod checkpoints;
 pub mod client;
 pub mod contract;
 pub mod events;
+pub mod feed;
 pub mod locked;
 pub mod machines;
 pub mod people;

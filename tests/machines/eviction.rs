@@ -15,20 +15,20 @@ const QUIET: Duration = Duration::from_secs(12);
 /// The database of an object of this class and its write-ahead log: those of the one that knows `id`. They are read while
 /// the runtime writes them.
 pub(crate) fn files(class: &str, id: &str) -> (Vec<u8>, Vec<u8>) {
-    for entry in std::fs::read_dir(world().stack.dir.join("objects").join(class)).unwrap().flatten() {
-        let path = entry.path();
-        if path.extension().is_none_or(|extension| extension != "sqlite") {
-            continue;
-        }
-        let [database, log] =
-            ["sqlite", "sqlite-wal"].map(|extension| std::fs::read(path.with_extension(extension)).unwrap_or_default());
-        // Its own name is the first thing that either class writes down.
-        let name = format!("\"{id}\"");
-        if contains(&database, name.as_bytes()) || contains(&log, name.as_bytes()) {
-            return (database, log);
-        }
-    }
-    panic!("no {class} knows {id}");
+    // Its own name is the first thing that it writes down.
+    holding(class, &format!("\"{id}\"")).unwrap_or_else(|| panic!("no {class} knows {id}"))
+}
+
+/// The same of the one that has written this down; `None` when none has.
+pub(crate) fn holding(class: &str, text: &str) -> Option<(Vec<u8>, Vec<u8>)> {
+    let entries = std::fs::read_dir(world().stack.dir.join("objects").join(class)).ok()?;
+    let databases = entries.flatten().map(|entry| entry.path());
+    let databases = databases.filter(|path| path.extension().is_some_and(|extension| extension == "sqlite"));
+    let mut files = databases.map(|path| {
+        let read = |extension| std::fs::read(path.with_extension(extension)).unwrap_or_default();
+        (read("sqlite"), read("sqlite-wal"))
+    });
+    files.find(|(database, log)| contains(database, text.as_bytes()) || contains(log, text.as_bytes()))
 }
 
 /// How often an object of this class has been constructed: its count in its files; of all the copies that pages and log

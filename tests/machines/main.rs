@@ -10,6 +10,7 @@ mod checkpoints;
 mod deletion;
 mod eviction;
 mod exec;
+mod feed;
 mod first_boot;
 mod holds;
 mod idle;
@@ -37,7 +38,10 @@ use snapvm_tests::machines::{builder, shared};
 /// How long a frozen sprite keeps its memory: long enough to be woken from it on a busy computer.
 const COLD_AFTER: Duration = Duration::from_secs(12);
 
+/// How long an organization's feed waits for followers to come back.
+const FEED_ALONE_SECONDS: &str = "3";
+
 fn world() -> &'static World {
     static WORLD: OnceLock<World> = OnceLock::new();
-    shared(&WORLD, || builder().cold_after(COLD_AFTER))
+    shared(&WORLD, || builder().cold_after(COLD_AFTER).variable("FEED_ALONE_SECONDS", FEED_ALONE_SECONDS))
 }

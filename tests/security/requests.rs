@@ -1,7 +1,7 @@
 //! A complete request for every operation, with rows of its own: each call can succeed, whatever the calls before did.
 
 use serde_json::{Value, json};
-use snapvm_protocol::terminal::SUBPROTOCOL;
+use snapvm_protocol::{feed, terminal};
 use snapvm_tests::chance::word;
 use snapvm_tests::client::Request;
 use snapvm_tests::contract::Operation;
@@ -108,13 +108,14 @@ pub(crate) async fn request(stage: &Stage, operation: &Operation, identity: &Ide
     let method = ["GET", "POST", "PUT", "PATCH", "DELETE"];
     let method = method.into_iter().find(|method| *method == operation.method).expect("a known method");
     let mut request = identity.client.copy().request(method, path);
-    if operation.id == "terminals_stream" {
+    let protocols = [("terminals_stream", terminal::SUBPROTOCOL), ("feed_stream", feed::SUBPROTOCOL)];
+    if let Some((_, protocol)) = protocols.into_iter().find(|(id, _)| *id == operation.id) {
         request = request
             .header("connection", "Upgrade")
             .header("upgrade", "websocket")
             .header("sec-websocket-version", "13")
             .header("sec-websocket-key", "c25hcHZtLXRlc3RzLWtleQ==")
-            .header("sec-websocket-protocol", SUBPROTOCOL)
+            .header("sec-websocket-protocol", protocol)
             .header("origin", &world().site().origin);
     }
     match body(stage, operation).await {

@@ -1,6 +1,7 @@
 // Checkpoints of a machine.
 import { queryOptions, useMutation, useQueryClient } from "@tanstack/react-query";
 import { checkpointLook } from "../domain/lifecycle";
+import { live } from "../feed/live";
 import { answer, api } from "./client";
 import { machineKey } from "./machines";
 import type { Checkpoint, CreateCheckpoint } from "./schema";
@@ -15,7 +16,7 @@ export const checkpointsQuery = (org: string, machine: string) =>
     refetchInterval: (query) =>
       (query.state.data?.checkpoints ?? []).some(({ state }) => checkpointLook(state).unfinished)
         ? 1000
-        : 7000,
+        : live.pace(org, 7000),
   });
 
 // What a restore does shows everywhere on the machine's page.

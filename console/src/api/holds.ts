@@ -9,6 +9,7 @@ export const whyQuery = (org: string, machine: string) =>
     queryKey: [...machineKey(org, machine), ":why"],
     queryFn: () =>
       answer(api.GET("/v1/orgs/{org}/machines/{machine}/why", { params: { path: { org, machine } } })),
+    // The clock, and what only the machine's object knows, is not told by the feed.
     refetchInterval: 7000,
   });
 

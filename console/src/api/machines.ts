@@ -1,6 +1,7 @@
-// Machines: the list, one of them, its history, and what can be asked of it.
-import { infiniteQueryOptions, queryOptions, useMutation, useQueryClient } from "@tanstack/react-query";
+// Machines: the list, one of them, and what can be asked of it.
+import { queryOptions, replaceEqualDeep, useMutation, useQueryClient } from "@tanstack/react-query";
 import { type MachineOrder, pollInterval } from "../domain/lifecycle";
+import { live } from "../feed/live";
 import { answer, api, isNotFound } from "./client";
 import type { CreateMachine, Machine, Ordered, UpdateMachine } from "./schema";
 
@@ -10,6 +11,18 @@ const PAGE = 100;
 const machinesKey = (org: string) => ["orgs", org, "machines"] as const;
 /** Key of everything about one machine, beside its record. */
 export const machineKey = (org: string, machine: string) => [...machinesKey(org), machine] as const;
+
+/** Whether a sight of a machine is of later than another one. A machine that was made anew has another id. */
+export function isNewer(machine: Machine, known: Machine): boolean {
+  return machine.id !== known.id || machine.version > known.version;
+}
+
+/** What was asked for before the feed told something newer is not shown. */
+function newest(known: Machine | undefined, answered: Machine): Machine {
+  return known && isNewer(known, answered) && known.id === answered.id
+    ? known
+    : replaceEqualDeep(known, answered);
+}
 
 export const machinesQuery = (org: string) =>
   queryOptions({
@@ -28,8 +41,14 @@ export const machinesQuery = (org: string) =>
     // A long list takes several requests: it is looked at as much less often.
     refetchInterval: (query) => {
       const machines = query.state.data ?? [];
-      return (
-        pollInterval(machines.map(({ state }) => state)) * Math.max(Math.ceil(machines.length / PAGE), 1)
+      const pages = Math.max(Math.ceil(machines.length / PAGE), 1);
+      return live.pace(org, pollInterval(machines.map(({ state }) => state)) * pages);
+    },
+    structuralSharing: (known, answered) => {
+      const before = new Map((known as Machine[] | undefined)?.map((machine) => [machine.id, machine]));
+      return replaceEqualDeep(
+        known,
+        (answered as Machine[]).map((machine) => newest(before.get(machine.id), machine)),
       );
     },
   });
@@ -41,21 +60,10 @@ export const machineQuery = (org: string, machine: string) =>
       answer(api.GET("/v1/orgs/{org}/machines/{machine}", { params: { path: { org, machine } } })),
     // A machine that is gone does not come back under its name by waiting.
     refetchInterval: (query) =>
-      isNotFound(query.state.error) ? false : pollInterval(query.state.data ? [query.state.data.state] : []),
-  });
-
-export const machineEventsQuery = (org: string, machine: string) =>
-  infiniteQueryOptions({
-    queryKey: [...machineKey(org, machine), ":events"],
-    queryFn: ({ pageParam }) =>
-      answer(
-        api.GET("/v1/orgs/{org}/machines/{machine}/events", {
-          params: { path: { org, machine }, query: pageParam ? { before: pageParam } : {} },
-        }),
-      ),
-    initialPageParam: null as string | null,
-    getNextPageParam: (page) => page.next ?? null,
-    refetchInterval: 7000,
+      isNotFound(query.state.error)
+        ? false
+        : live.pace(org, pollInterval(query.state.data ? [query.state.data.state] : [])),
+    structuralSharing: (known, answered) => newest(known as Machine | undefined, answered as Machine),
   });
 
 export function useCreateMachine(org: string) {

@@ -141,6 +141,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/orgs/{org}/events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Read what happened to machines */
+        get: operations["events_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/orgs/{org}/feed": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Follow what changes (WebSocket) */
+        get: operations["feed_stream"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/orgs/{org}/machines": {
         parameters: {
             query?: never;
@@ -977,6 +1011,12 @@ export interface components {
         };
         /** @description Whether a service should be running. Set by people, kept over sleep. */
         DesiredState: "up" | "down";
+        /** @description The machine that it happened to. */
+        EventMachine: {
+            /** Format: uuid */
+            id: string;
+            name: components["schemas"]["MachineName"];
+        };
         /** @description A piece of a stream: the data of the events `stdout` and `stderr`. */
         ExecChunk: {
             text: string;
@@ -1188,6 +1228,11 @@ export interface components {
              */
             state_at: string;
             url: string;
+            /**
+             * Format: uint64
+             * @description Grows with every change of the record: of two sights of it, the one with the higher number is newer.
+             */
+            version: number;
         };
         /** @description Something that happened to a machine. */
         MachineEvent: {
@@ -1204,6 +1249,7 @@ export interface components {
             /** Format: uuid */
             id: string;
             kind: string;
+            machine: components["schemas"]["EventMachine"];
         };
         MachineEvents: {
             events: components["schemas"]["MachineEvent"][];
@@ -2062,6 +2108,7 @@ export type CreateToken = components['schemas']['CreateToken'];
 export type CreatedToken = components['schemas']['CreatedToken'];
 export type Deployment = components['schemas']['Deployment'];
 export type DesiredState = components['schemas']['DesiredState'];
+export type EventMachine = components['schemas']['EventMachine'];
 export type ExecChunk = components['schemas']['ExecChunk'];
 export type ExecEncoding = components['schemas']['ExecEncoding'];
 export type ExecExit = components['schemas']['ExecExit'];
@@ -2414,6 +2461,74 @@ export interface operations {
             };
         };
     };
+    events_list: {
+        parameters: {
+            query?: {
+                limit?: number;
+                before?: string;
+                kind?: string;
+                machine?: string;
+            };
+            header?: never;
+            path: {
+                org: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MachineEvents"];
+                };
+            };
+            /** @description Refused, or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    feed_stream: {
+        parameters: {
+            query?: {
+                feed?: string;
+                after?: number;
+            };
+            header?: never;
+            path: {
+                org: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            101: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Refused, or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     machines_list: {
         parameters: {
             query?: {
@@ -2722,6 +2837,7 @@ export interface operations {
             query?: {
                 limit?: number;
                 before?: string;
+                kind?: string;
             };
             header?: never;
             path: {

@@ -1,6 +1,7 @@
 // Services of a machine.
 import { queryOptions, useMutation, useQueryClient } from "@tanstack/react-query";
 import { serviceLook } from "../domain/lifecycle";
+import { live } from "../feed/live";
 import { answer, api } from "./client";
 import { machineKey } from "./machines";
 import type { PutService, Service } from "./schema";
@@ -14,7 +15,7 @@ export const servicesQuery = (org: string, machine: string) =>
           api.GET("/v1/orgs/{org}/machines/{machine}/services", { params: { path: { org, machine } } }),
         )
       ).services,
-    refetchInterval: (query) => ((query.state.data ?? []).some(isUnsettled) ? 2000 : 5000),
+    refetchInterval: (query) => live.pace(org, (query.state.data ?? []).some(isUnsettled) ? 2000 : 5000),
   });
 
 // Something is about to change: the state is unfinished, or is not the one that is wanted.

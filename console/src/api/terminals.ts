@@ -1,5 +1,6 @@
 // Terminal sessions of a machine: their records, and the address of a session's stream.
 import { queryOptions, useMutation, useQueryClient } from "@tanstack/react-query";
+import { live } from "../feed/live";
 import { answer, api } from "./client";
 import { machineKey } from "./machines";
 import type { CreateTerminal } from "./schema";
@@ -13,7 +14,7 @@ export const terminalsQuery = (org: string, machine: string) =>
           api.GET("/v1/orgs/{org}/machines/{machine}/terminals", { params: { path: { org, machine } } }),
         )
       ).terminals,
-    refetchInterval: 7000,
+    refetchInterval: () => live.pace(org, 7000),
   });
 
 export function useCreateTerminal(org: string, machine: string) {

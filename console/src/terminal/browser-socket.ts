@@ -1,10 +1,9 @@
-// The browser's WebSocket as the stream's socket.
+// The browser's WebSocket as a connection's socket.
 
 import type { Socket } from "./connection";
-import { SUBPROTOCOL } from "./frames";
 
-export function browserSocket(url: string): Socket {
-  const inner = new WebSocket(url, SUBPROTOCOL);
+export function browserSocket(url: string, subprotocol: string): Socket {
+  const inner = new WebSocket(url, subprotocol);
   inner.binaryType = "arraybuffer";
   const socket: Socket = {
     send: (data) => {

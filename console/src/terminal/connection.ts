@@ -1,5 +1,5 @@
 // One socket at a time: opened, kept alive with a ping every 20 s, given up when nothing was heard for 45 s, closed. When
-// to try again is the stream's business.
+// to try again is the business of whoever has it.
 import type { Timers } from "./timers";
 
 /** The part of a WebSocket that is used. */
@@ -14,6 +14,8 @@ export interface Socket {
 export interface ConnectionEvents {
   opened(): void;
   received(message: ArrayBuffer): void;
+  /** A text that is no answer to a ping. */
+  said?(text: string): void;
   /** The socket closed or is dead; not after {@link Connection.close}. */
   closed(code: number): void;
 }
@@ -51,6 +53,8 @@ export class Connection {
       this.heard = Date.now();
       if (typeof data !== "string") {
         this.events.received(data);
+      } else if (data !== "pong") {
+        this.events.said?.(data);
       }
     };
     socket.onclose = (code) => {

@@ -4,7 +4,7 @@ import { type RefObject, useEffect, useRef, useState } from "react";
 import { streamUrl } from "../api/terminals";
 import { browserSocket } from "./browser-socket";
 import { Emulator, type EmulatorEvents } from "./emulator";
-import type { Foreground, Person } from "./frames";
+import { type Foreground, type Person, SUBPROTOCOL } from "./frames";
 import type { Size } from "./screen";
 import type { TerminalSettings } from "./settings";
 import type { Status } from "./status";
@@ -106,7 +106,7 @@ export function useTerminal(element: RefObject<HTMLDivElement | null>, options: 
     let first = true;
     emulator.resize(size.columns, size.rows);
     const made = new TerminalStream({
-      connect: (wake) => browserSocket(streamUrl(org, machine, terminal, wake)),
+      connect: (wake) => browserSocket(streamUrl(org, machine, terminal, wake), SUBPROTOCOL),
       screen: emulator,
       key: randomKey(),
       size,

@@ -1,6 +1,5 @@
 //! The agent's control socket: who may open it, and what it says.
 
-use serde::{Deserialize, Serialize};
 use snapvm_protocol::agent::{PROTOCOL_VERSION, ToAgent, ToObject, WokeBy, close, decode, version_of};
 use snapvm_protocol::ids::MachineId;
 use snapvm_protocol::services::{SERVICES_MAX, ServiceStatus};
@@ -14,13 +13,6 @@ use super::state::{ActivityKind, Event};
 use super::terminals::Terminal;
 use crate::dial::{Binding, Dial, LIFETIME_MS};
 use crate::terminal_session::command::Command as TerminalCommand;
-
-/// What the platform keeps with the socket while the object sleeps.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Attachment {
-    /// Grows with every control socket: only the newest counts.
-    serial: u64,
-}
 
 impl<O: Outside> Gateway<O> {
     pub(super) fn binding(&self) -> Option<Binding> {
@@ -42,7 +34,8 @@ impl<O: Outside> Gateway<O> {
         self.0.memory.put("control", &serial)?;
         let pair = WebSocketPair::new()?;
         self.0.state.accept_web_socket(&pair.server);
-        pair.server.serialize_attachment(Attachment { serial })?;
+        // Kept with the socket while the object sleeps: only the newest one's counts.
+        pair.server.serialize_attachment(serial.to_string())?;
         Response::from_websocket(pair.client)
     }
 
@@ -85,9 +78,9 @@ impl<O: Outside> Gateway<O> {
     }
 
     fn is_current(&self, socket: &WebSocket) -> bool {
-        let attachment = socket.deserialize_attachment::<Attachment>().ok().flatten();
+        let serial = socket.deserialize_attachment::<String>().ok().flatten();
         let current = self.0.memory.get::<u64>("control").ok().flatten();
-        attachment.is_some_and(|attachment| Some(attachment.serial) == current)
+        serial.is_some_and(|serial| serial.parse().ok() == current && current.is_some())
     }
 
     /// Nothing that still comes from the agent's socket counts. The agent waits for a wake.

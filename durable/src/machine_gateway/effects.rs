@@ -9,6 +9,7 @@ use super::notice;
 use super::object::{Cache, Gateway};
 use super::outside::{Failure, Outside, Record};
 use super::state::{Effect, Event, Refusal, Work};
+use crate::background;
 use crate::terminal_session::command::Command as TerminalCommand;
 
 /// How long one request for a wake may take: a warm one answers within the first, a cold one within the later ones.
@@ -92,7 +93,7 @@ impl<O: Outside> Gateway<O> {
         self.0.at_work.borrow_mut().push(work);
         let gateway = self.clone();
         let generation = self.record().map(|record| record.generation);
-        self.0.state.wait_until(async move {
+        background::run(&self.0.state, async move {
             let event = match gateway.work(work).await {
                 Ok(event) => event,
                 Err(Failure::NoPlace(detail)) => Event::NotAdmitted { detail },

@@ -95,7 +95,7 @@ impl<O: Outside> Gateway<O> {
         match segments.as_slice() {
             [machine, "command"] => {
                 let Ok(machine) = machine.parse() else { return Response::error("not a machine", 400) };
-                let command: Command = request.json().await?;
+                let command: Command = serde_json::from_str(&request.text().await?)?;
                 Response::from_json(&self.command(machine, command).await)
             }
             ["agent", "v1", "machines", machine, "control"] => {

@@ -7,6 +7,7 @@ use super::cause::By;
 use super::object::Gateway;
 use super::outside::{Failure, Line, Outside};
 use super::state::{Event, History};
+use crate::background;
 
 const KIND: &str = "history";
 
@@ -31,7 +32,7 @@ impl<O: Outside> Gateway<O> {
             return;
         }
         let gateway = self.clone();
-        self.0.state.wait_until(async move {
+        background::run(&self.0.state, async move {
             let written = gateway.write().await;
             gateway.0.saving.set(false);
             let event = match written {

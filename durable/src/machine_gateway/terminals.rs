@@ -14,6 +14,7 @@ use super::object::{Gateway, refused};
 use super::outside::Outside;
 use super::reports::Report;
 use super::state::{Event, Refusal};
+use crate::background;
 use crate::terminal_session::command::Command as TerminalCommand;
 
 const KIND: &str = "terminal";
@@ -193,7 +194,7 @@ impl<O: Outside> Gateway<O> {
             return;
         }
         let gateway = self.clone();
-        self.0.state.wait_until(async move {
+        background::run(&self.0.state, async move {
             let (gateway, command) = (&gateway, &command);
             join_all(sessions.into_iter().map(|terminal| async move {
                 if let Err(failure) = gateway.0.outside.tell_terminal(terminal.session, command).await {

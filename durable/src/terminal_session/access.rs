@@ -8,9 +8,11 @@ use futures::StreamExt;
 use snapvm_protocol::agent::close;
 use snapvm_protocol::terminal::{FRAME_MAX, Frame, Notice};
 
-use super::clients::{Look, Peer};
+use super::clients::Peer;
 use super::object::Session;
-use super::outside::{Access, Outside};
+use super::outside::Outside;
+use crate::access::{Access, Look};
+use crate::background;
 
 /// How long a look is good for.
 const CHECK_MS: u64 = 30_000;
@@ -70,7 +72,7 @@ impl<O: Outside> Session<O> {
         let now = self.0.outside.now_ms();
         if self.with_client(id, |peer| peer.look == Look::No && is_due(peer, now)) == Some(true) {
             let session = self.clone();
-            self.0.state.wait_until(async move { session.look(id).await });
+            background::run(&self.0.state, async move { session.look(id).await });
         }
     }
 
@@ -120,10 +122,10 @@ impl<O: Outside> Session<O> {
     }
 
     /// Does what a look says; the client's id from now on, if they stay.
-    fn judge(&self, id: u32, access: Access) -> Option<u32> {
+    fn judge(&self, id: u32, access: Access<bool>) -> Option<u32> {
         let now = self.0.outside.now_ms();
         let code = match access {
-            Access::Granted { write } => {
+            Access::Granted(write) => {
                 let changed = self.with_client(id, |peer| {
                     peer.client.checked_ms = now;
                     std::mem::replace(&mut peer.client.visitor.write, write) != write

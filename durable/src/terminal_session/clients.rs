@@ -11,24 +11,12 @@ use worker::WebSocket;
 
 use super::object::Session;
 use super::outside::{Outside, Visitor};
+use crate::access::Look;
 
 /// Client id of the agent's socket.
 pub(super) const AGENT: u32 = 0;
 /// Ready state of a socket that is open.
 const OPEN: u16 = 1;
-
-/// What the platform keeps with a socket while the object sleeps: at most 2 KiB.
-#[derive(Debug, Serialize, Deserialize)]
-struct Attachment {
-    id: u32,
-    client: Option<Client>,
-}
-
-/// The part of an attachment that is read for every frame.
-#[derive(Deserialize)]
-struct Id {
-    id: u32,
-}
 
 /// What is remembered of a client.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,17 +30,6 @@ impl Client {
     pub(super) fn mode(&self) -> ClientMode {
         if self.visitor.write { ClientMode::Write } else { ClientMode::Read }
     }
-}
-
-/// A look at somebody's access.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Look {
-    /// None is under way.
-    No,
-    /// One is; frames from the client wait for it.
-    UnderWay,
-    /// One is, and access may have changed since it began.
-    Outdated,
 }
 
 /// A client that is connected.
@@ -72,7 +49,18 @@ pub(super) struct Sockets {
 
 /// The client id of a socket.
 pub(super) fn id_of(socket: &WebSocket) -> Option<u32> {
-    socket.deserialize_attachment::<Id>().ok().flatten().map(|attachment| attachment.id)
+    let kept = kept(socket)?;
+    kept.split(' ').next()?.parse().ok()
+}
+
+/// What the platform keeps with a socket while the object sleeps, at most 2 KiB: the id, and of a client, after a space,
+/// what is remembered of it as JSON. The id is read for every frame.
+fn kept(socket: &WebSocket) -> Option<String> {
+    socket.deserialize_attachment().ok().flatten()
+}
+
+fn keep(socket: &WebSocket, id: u32, client: &Client) -> worker::Result<()> {
+    socket.serialize_attachment(format!("{id} {}", serde_json::to_string(client)?))
 }
 
 /// Sends a frame; a socket that is closing needs none.
@@ -97,13 +85,13 @@ impl<O: Outside> Session<O> {
     }
 
     pub(super) fn add_agent(&self, socket: WebSocket) -> worker::Result<()> {
-        socket.serialize_attachment(Attachment { id: AGENT, client: None })?;
+        socket.serialize_attachment(AGENT.to_string())?;
         self.with_sockets(|sockets| sockets.agent = Some(socket));
         Ok(())
     }
 
     pub(super) fn add_client(&self, id: u32, socket: WebSocket, client: Client) -> worker::Result<()> {
-        socket.serialize_attachment(Attachment { id, client: Some(client.clone()) })?;
+        keep(&socket, id, &client)?;
         let peer = Peer { socket, client, look: Look::No, held: VecDeque::new() };
         self.with_sockets(|sockets| sockets.clients.insert(id, peer));
         Ok(())
@@ -111,9 +99,7 @@ impl<O: Outside> Session<O> {
 
     /// Keeps what has changed of a client.
     pub(super) fn keep_client(&self, id: u32) {
-        let kept = self.with_client(id, |peer| {
-            peer.socket.serialize_attachment(Attachment { id, client: Some(peer.client.clone()) })
-        });
+        let kept = self.with_client(id, |peer| keep(&peer.socket, id, &peer.client));
         if let Some(Err(error)) = kept {
             self.0.outside.log(&format!("keeping what is known of a client: {error}"));
         }
@@ -174,13 +160,14 @@ fn is_open(socket: &WebSocket) -> bool {
 fn gather(open: &[WebSocket]) -> Sockets {
     let mut sockets = Sockets { agent: None, clients: BTreeMap::new() };
     for socket in open.iter().filter(|socket| is_open(socket)) {
-        let Ok(Some(attachment)) = socket.deserialize_attachment::<Attachment>() else { continue };
-        match attachment.client {
+        let (Some(id), Some(kept)) = (id_of(socket), kept(socket)) else { continue };
+        match kept.split_once(' ').and_then(|(_, client)| serde_json::from_str(client).ok()) {
             Some(client) => {
                 let peer = Peer { socket: socket.clone(), client, look: Look::No, held: VecDeque::new() };
-                sockets.clients.insert(attachment.id, peer);
+                sockets.clients.insert(id, peer);
             }
-            None => sockets.agent = Some(socket.clone()),
+            None if id == AGENT => sockets.agent = Some(socket.clone()),
+            None => {}
         }
     }
     sockets

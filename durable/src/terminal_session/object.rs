@@ -15,6 +15,7 @@ use super::clients::{Client, Sockets, send};
 use super::command::Command;
 use super::kept::Arriving;
 use super::outside::{Arrival, Outside};
+use crate::background;
 use crate::dial::{Dial, LIFETIME_MS};
 use crate::machine_gateway::cause::By;
 use crate::machine_gateway::command::{Command as GatewayCommand, Reply};
@@ -96,7 +97,7 @@ impl<O: Outside> Session<O> {
                 None => Response::error("not found", 404),
             },
             ["command"] => {
-                self.command(request.json().await?).await?;
+                self.command(serde_json::from_str(&request.text().await?)?).await?;
                 Response::ok("")
             }
             _ => Response::error("not found", 404),
@@ -199,7 +200,7 @@ impl<O: Outside> Session<O> {
     /// Asks for the session's shell, and tells a client what the machine is doing.
     fn call(&self, id: u32, wake: bool) {
         let this = self.clone();
-        self.0.state.wait_until(async move {
+        background::run(&self.0.state, async move {
             let word = this.open(wake, false, id).await;
             // The agent may have dialled meanwhile, and said so itself.
             if this.agent().is_none() {

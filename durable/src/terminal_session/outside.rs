@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use snapvm_protocol::ids::MachineId;
 use snapvm_protocol::tickets::Verifier;
 
+use crate::access::Access;
 use crate::machine_gateway::command::{Command, Reply};
 
 /// Who a client is, as the Worker found out before it let them in. Kept with their socket for the next look.
@@ -36,22 +37,6 @@ pub struct Arrival {
     pub directory: Option<String>,
 }
 
-/// What another look at somebody's access finds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Access {
-    /// They may stay.
-    Granted {
-        /// And type.
-        write: bool,
-    },
-    /// Their credential is dead.
-    Unauthenticated,
-    /// The credential lives, but they may not (any more).
-    Forbidden,
-    /// It could not be found out: they stay, and are looked at again soon.
-    Unknown,
-}
-
 /// The world outside.
 #[expect(async_fn_in_trait, reason = "objects run on one thread; their futures need not be Send")]
 pub trait Outside: 'static {
@@ -63,8 +48,8 @@ pub trait Outside: 'static {
     fn verifier(&self) -> &Verifier;
     /// One line in the log. Never a token, never what a terminal shows.
     fn log(&self, line: &str);
-    /// Looks at somebody's access again.
-    async fn access(&self, visitor: &Visitor) -> Access;
+    /// Looks at somebody's access again: whether they may type.
+    async fn access(&self, visitor: &Visitor) -> Access<bool>;
     /// Asks the machine's gateway; `None` when it cannot be reached.
     async fn gateway(&self, machine: MachineId, command: &Command) -> Option<Reply>;
 }

@@ -7,6 +7,7 @@ use snapvm_protocol::terminal::{Frame, Notice, Person};
 use super::clients::send;
 use super::object::Session;
 use super::outside::{Outside, Visitor};
+use crate::background;
 
 /// Most people that are told.
 const PEOPLE_MAX: usize = 50;
@@ -51,7 +52,7 @@ impl<O: Outside> Session<O> {
             return;
         }
         let session = self.clone();
-        self.0.state.wait_until(async move {
+        background::run(&self.0.state, async move {
             session.0.outside.delay(GATHER_MS).await;
             session.0.telling.set(false);
             session.with_sockets(|sockets| {
