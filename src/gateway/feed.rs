@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use futures::future::{Either, select};
 use serde::Deserialize;
-use snapvm_durable::org_feed::object::{ARRIVAL, FORGOTTEN};
+use snapvm_durable::org_feed::object::{ARRIVAL, NOBODY};
 use snapvm_durable::org_feed::outside::{Arrival, Visitor};
 use snapvm_protocol::feed::SUBPROTOCOL;
 use snapvm_protocol::roles::Role;
@@ -43,8 +43,8 @@ pub async fn announce(env: &Env, lines: &str) {
 
 async fn tell(env: &Env, org: &str, changes: String) -> Result<(), Error> {
     let stub = env.durable_object(BINDING)?.get_by_name(org)?;
-    let answer = object::post(&stub, "https://object/changes", changes).await?;
-    if answer.status_code() == FORGOTTEN {
+    let mut answer = object::post(&stub, "https://object/changes", changes).await?;
+    if answer.text().await? == NOBODY {
         // Nobody has followed for long: the database need not say what changes any more, until somebody does.
         let arguments = vec![service_credential(env)?.into(), "{}".into(), org.into(), alone_seconds(env).into()];
         Database::connect(env).await?.call(Operation { name: "gateway_unfollowed", arguments }).await?.accepted()?;

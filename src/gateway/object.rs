@@ -66,7 +66,7 @@ fn written(command: &impl Serialize) -> Result<String, Error> {
     serde_json::to_string(command).map_err(|_| Error::Internal("a command cannot be written"))
 }
 
-/// Sends JSON to an object.
+/// Sends a text to an object.
 ///
 /// # Errors
 /// [`Error::Object`].

@@ -57,8 +57,8 @@ await script("live", async ({ person, step }) => {
     await hibernate(own);
     await watch.getByText("Hibernating, by hand.").waitFor({ timeout: AT_ONCE });
     await picture(watch, "live-activity");
-    await watch.getByRole("textbox", { name: "Kind" }).click();
-    await watch.getByRole("option", { name: "Created" }).click();
+    await watch.getByRole("combobox", { name: "Kind" }).click();
+    await watch.getByRole("option", { name: "Created", exact: true }).click();
     await watch.getByText("Hibernating, by hand.").waitFor({ state: "hidden" });
     check(watch.url().includes("kind=created"), `the filter is not in the address: ${watch.url()}`);
     await watch.getByRole("link", { name: MACHINE }).first().click();

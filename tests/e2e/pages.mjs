@@ -29,7 +29,7 @@ function pages(org) {
     ["machines", `${at}/machines`, table("Machines")],
     // Whoever follows a link to it types the name at once.
     ["create", `${at}/machines?create=true`, (page) => page.getByLabel("Name").and(page.locator(":focus"))],
-    ["org-activity", `${at}/activity`, (page) => page.getByText("Created", { exact: false }).last()],
+    ["org-activity", `${at}/activity`, (page) => page.getByText("Created.").first()],
     ["members", `${at}/members`, table("Members")],
     ["usage", `${at}/usage`, table("Awake time by machine")],
     ["audit", `${at}/audit`, table("Audit log")],
@@ -41,7 +41,7 @@ function pages(org) {
     ["variables", `${machine}/variables`, table("Variables")],
     ["ports", `${machine}/ports`, table("Named ports")],
     ["checkpoints", `${machine}/checkpoints`, table("Checkpoints")],
-    ["activity", `${machine}/activity`, (page) => page.getByText("Created", { exact: false }).last()],
+    ["activity", `${machine}/activity`, (page) => page.getByText("Created.").first()],
     ["settings", `${machine}/settings`, (page) => page.getByRole("button", { name: "Delete machine…" })],
     ["not-found", "/nowhere", (page) => page.getByRole("link", { name: /start|machines/i }).last()],
   ];

@@ -45,6 +45,7 @@ const PROBES: &[Probe] = &[
         insert: "(org_id, machine_id, id, comment, state, generation, created_by, order_id)
           values ($org, $machine, gen_random_uuid(), 'forged', 'failed', 1, authz.account_id(), gen_random_uuid())",
     },
+    Probe { table: "followed", rows: "org_id = $org", column: "at", insert: "(org_id, at) values ($org, now())" },
     Probe {
         table: "hold",
         rows: "org_id = $org",

@@ -136,6 +136,7 @@ const FIXED: &[(&str, &str)] = &[
     ("p_request", r#"{"request_id":"stranger","address":"10.0.0.1","apps":"http://*.apps.test"}"#),
     ("p_at_ms", "0"),
     ("p_cause", "idle"),
+    ("p_begins", "true"),
     ("p_comment", "text"),
     ("p_awake", "50"),
     ("p_cpu_counts", "true"),
@@ -212,6 +213,7 @@ async fn everything(superuser: &Client, victims: &[Victim]) -> BTreeMap<String, 
                 "checkpoint",
                 "hold",
                 "machine",
+                "followed",
                 "machine_event",
                 "membership",
                 "port",
@@ -236,16 +238,21 @@ async fn everything(superuser: &Client, victims: &[Victim]) -> BTreeMap<String, 
     all
 }
 
-async fn call(app: &Client, function: &Function, arguments: &[Option<String>]) -> (i32, String) {
+async fn call(app: &Client, function: &Function, arguments: &[Option<String>]) -> (i32, String, String) {
     // Everything goes as text, and is read by the server: one shape for all.
     let places: Vec<String> =
         function.types.iter().enumerate().map(|(index, kind)| format!("${}::text::{kind}", index + 1)).collect();
-    let statement = format!("select status, body from api.{}({})", function.name, places.join(","));
+    let statement = format!(
+        "select status, body, current_setting('app.feed', true) from api.{}({})",
+        function.name,
+        places.join(",")
+    );
     let parameters: Vec<(&(dyn tokio_postgres::types::ToSql + Sync), Type)> =
         arguments.iter().map(|text| (text as &(dyn tokio_postgres::types::ToSql + Sync), Type::TEXT)).collect();
     let rows = app.query_typed(&statement, &parameters).await;
     let rows = rows.unwrap_or_else(|error| panic!("{statement} with {arguments:?}: {error:?}"));
-    (rows[0].get(0), rows[0].get::<_, Option<String>>(1).unwrap_or_default())
+    let text = |column| rows[0].get::<_, Option<String>>(column).unwrap_or_default();
+    (rows[0].get(0), text(1), text(2))
 }
 
 #[tokio::test]
@@ -257,6 +264,11 @@ async fn a_stranger_sees_and_changes_nothing_through_any_function() {
     for number in 0..6 {
         victims.push(victim(&superuser, number).await);
         strangers.push(stranger().await);
+    }
+    // Each of them is followed, so that what a stranger does would be announced.
+    let follow = "insert into app.followed (org_id, at) select id, now() from app.org where slug = $1";
+    for slug in victims.iter().map(|victim| &victim.org.slug).chain(strangers.iter().map(|stranger| &stranger.slug)) {
+        assert_eq!(rows::run(&superuser, follow, &[slug]).await, 1);
     }
     let functions = functions(&superuser).await;
     let callable: Vec<&Function> = functions.iter().filter(|function| !function.name.starts_with("jobs_")).collect();
@@ -272,7 +284,9 @@ async fn a_stranger_sees_and_changes_nothing_through_any_function() {
                 .iter()
                 .map(|name| argument(&function.name, name, stranger, victim, &mut chance))
                 .collect();
-            let (status, body) = call(&app, function, &arguments).await;
+            let (status, body, announced) = call(&app, function, &arguments).await;
+            let heard = victims.iter().find(|victim| announced.contains(&victim.org_id));
+            assert!(heard.is_none(), "api.{} {arguments:?}: {status} is announced as {announced}", function.name);
             for mark in victims.iter().flat_map(Victim::marks) {
                 // An answer may repeat what was asked.
                 let asked = arguments.iter().flatten().any(|argument| argument == mark);
@@ -301,6 +315,7 @@ async fn a_stranger_sees_and_changes_nothing_through_any_function() {
             *function,
             "machines_create"
                 | "machines_list"
+                | "feed_stream"
                 | "members_create"
                 | "members_list"
                 | "orgs_get"

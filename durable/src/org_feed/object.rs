@@ -14,8 +14,8 @@ use crate::memory::Memory;
 
 /// The Worker's word on a follower, a line of ASCII, on the request that opens its socket.
 pub const ARRIVAL: &str = "x-snap-arrival";
-/// The status that says that nobody has followed for long.
-pub const FORGOTTEN: u16 = 205;
+/// The answer that says that nobody has followed for long.
+pub const NOBODY: &str = "nobody";
 /// Longest list of changes that comes at once, in bytes.
 const CHANGES_MAX: usize = 256 * 1024;
 /// Most followers of one organization.
@@ -78,7 +78,7 @@ impl<O: Outside> Feed<O> {
         Ok(Self(Rc::new(Inner { state, outside, memory, name, log, peers, told_ms, alarm_ms })))
     }
 
-    /// `/changes`: lines, each a change; answered with 205 when nobody has followed for long: then nothing need be
+    /// `/changes`: lines, each a change; answered with [`NOBODY`] when nobody has followed for long: then nothing need be
     /// announced until somebody comes. `/follower`: a socket.
     ///
     /// # Errors
@@ -90,8 +90,7 @@ impl<O: Outside> Feed<O> {
                 if lines.len() > CHANGES_MAX {
                     return Response::error("too much", 413);
                 }
-                let status = if self.take(&lines).await? { 200 } else { FORGOTTEN };
-                Ok(Response::empty()?.with_status(status))
+                Response::ok(if self.take(&lines).await? { "" } else { NOBODY })
             }
             "/follower" => self.accept(&request),
             _ => Response::error("not found", 404),
