@@ -9,8 +9,8 @@ use crate::answer::Answer;
 use crate::context::Call;
 use crate::error::Error;
 use crate::handlers::{
-    accounts, audit, checkpoints, deployment, events, exec, feed, holds, logs, machines, members, operator, orgs, ports,
-    quotas, services, sessions, terminals, tokens, usage, variables, why,
+    accounts, audit, checkpoints, deployment, events, exec, feed, holds, logs, machines, members, operator, orgs,
+    ports, quotas, services, sessions, terminals, tokens, usage, variables, why,
 };
 
 /// What answers an operation.

@@ -53,6 +53,7 @@ async fn tell(env: &Env, org: &str, changes: String) -> Result<(), Error> {
 }
 
 /// How long changes are kept for followers who come back, while there are none.
+#[must_use]
 pub fn alone_seconds(env: &Env) -> i32 {
     env.text("FEED_ALONE_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(600)
 }

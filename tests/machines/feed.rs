@@ -67,7 +67,7 @@ async fn where_nobody_follows_no_object_hears_of_anything() {
     let (org, machine) = Machine::running(world()).await;
     let superuser = world().superuser().await;
     let org_id = rows::org_id(&superuser, &org.slug).await;
-    let followed = async || {
+    let is_followed = async || {
         rows::value::<i64>(&superuser, "select count(*) from app.followed where org_id = $1::text::uuid", &[&org_id])
             .await
             == 1
@@ -77,10 +77,10 @@ async fn where_nobody_follows_no_object_hears_of_anything() {
         machine.client.put(format!("{}/ports/{port}", machine.path), json!({"label": "Web"})).await.expect(200);
     };
     change(0).await;
-    assert!(!followed().await && holding("OrgFeed", &machine.id).is_none(), "somebody hears of it");
+    assert!(!is_followed().await && holding("OrgFeed", &machine.id).is_none(), "somebody hears of it");
 
     let mut follower = Follower::open(world(), &org.owner.client, &org).await;
-    assert!(followed().await);
+    assert!(is_followed().await);
     change(1).await;
     follower.until("the port", |follower| follower.field("ports", "port").contains(&json!(4001))).await;
     let (state, seq) = (follower.state().clone(), follower.seq());
@@ -90,10 +90,10 @@ async fn where_nobody_follows_no_object_hears_of_anything() {
     let number = Cell::new(2);
     until("nothing is announced any more", Duration::from_secs(90), || async {
         change(number.replace(number.get() + 1)).await;
-        (!followed().await).then_some(())
+        (!is_followed().await).then_some(())
     })
     .await;
     let back = Follower::resume(world(), &org.owner.client, &org, &state.feed, seq).await;
     assert!(back.state().reset && back.state().feed != state.feed, "what was not announced cannot be told");
-    assert!(followed().await);
+    assert!(is_followed().await);
 }
