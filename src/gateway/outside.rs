@@ -289,7 +289,7 @@ impl Outside for World {
     async fn save_service(&self, machine: MachineId, status: &ServiceStatus) -> Result<(), Failure> {
         let text = serde_json::to_string(status).map_err(|error| Failure::Unavailable(error.to_string()))?;
         // Names the line of history that the end of a first boot is.
-        let event = if status.name == FIRST_BOOT { Some(self.random_id()) } else { None };
+        let event = if status.name == FIRST_BOOT { Some(Outside::random_id(self)) } else { None };
         let arguments = vec![machine.to_string().into(), status.name.clone().into(), text.into(), event.into()];
         self.run("gateway_service_status", arguments).await.map(|_| ())
     }

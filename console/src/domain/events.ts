@@ -29,6 +29,9 @@ const LOOKS: Record<string, EventLook> = {
   restore_failed: { word: "Restore failed", color: "red", icon: "failed" },
   limited: { word: "Provider's limit", color: "orange", icon: "failed" },
   refused: { word: "Wake refused", color: "orange", icon: "failed" },
+  set_up: { word: "Set up", color: "teal", icon: "made" },
+  setup_stopped: { word: "Setup stopped", color: "orange", icon: "failed" },
+  setup_failed: { word: "Setup failed", color: "red", icon: "failed" },
   agent: { word: "Agent", color: "cyan", icon: "agent" },
 };
 
