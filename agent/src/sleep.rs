@@ -43,8 +43,18 @@ impl Phase {
     }
 }
 
-/// Prepares for a sleep; a newer order takes the place of an older one.
+/// Prepares for a sleep; a newer order takes the place of an older one. The same order again, from an object that does
+/// not know whether it was heard, is answered anew once everything is prepared.
 pub fn prepare(agent: &Rc<Agent>, sleep: u64, kind: SleepKind, clear_tasks: bool) {
+    if let Phase::Preparing { sleep: prepared, clear_tasks: clears, work } = &mut *agent.phase.borrow_mut()
+        && *prepared == sleep
+    {
+        *clears = clear_tasks;
+        if work.is_finished() {
+            agent.link.send(ToObject::SleepReady { sleep });
+        }
+        return;
+    }
     let preparing = Rc::clone(agent);
     let work = tokio::task::spawn_local(async move {
         preparing.services.stop_for_sleep(kind).await;

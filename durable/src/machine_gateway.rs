@@ -10,11 +10,13 @@
 //! * What counts is in SQLite before anybody hears of it; memory is a cache.
 //! * No borrow of the cache lives across an await.
 
+pub mod activity;
 pub mod cause;
 pub mod checkpoint;
 mod checkpoints;
 pub mod command;
 mod control;
+pub mod desired;
 mod effects;
 pub mod idle;
 mod logs;

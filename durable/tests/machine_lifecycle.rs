@@ -5,7 +5,6 @@
 use proptest::prelude::*;
 use snapvm_durable::machine_gateway::cause::By;
 use snapvm_durable::machine_gateway::state::{ActivityKind, Effect, Event, Machine, TRIES_MAX, Work};
-use snapvm_durable::machine_gateway::upgrade::TELLS_MAX;
 use snapvm_protocol::agent::{SleepKind, ToAgent};
 use snapvm_protocol::lifecycle::{Cause, MachineState as State};
 use snapvm_protocol::sprites::SpriteStatus;
@@ -35,7 +34,16 @@ fn running() -> Machine {
 }
 
 fn event() -> impl Strategy<Value = Event> {
-    let works = [Work::Provision, Work::Wake, Work::Look, Work::Delete, Work::Deliver, Work::Settle, Work::Replace];
+    let works = [
+        Work::Provision,
+        Work::Wake,
+        Work::Look,
+        Work::Delete,
+        Work::Recreate,
+        Work::Deliver,
+        Work::Settle,
+        Work::Replace,
+    ];
     let work = prop::sample::select(works.to_vec());
     let status = prop_oneof![
         Just(None),
@@ -72,6 +80,9 @@ fn event() -> impl Strategy<Value = Event> {
         3 => status.prop_map(|status| Event::Looked { status }),
         1 => (work, Just("it broke".to_owned())).prop_map(|(work, reason)| Event::Failed { work, reason }),
         1 => Just(Event::Gone),
+        1 => Just(Event::Recreated),
+        1 => Just(Event::Found),
+        1 => prop::sample::select(State::ALL.to_vec()).prop_map(|recorded| Event::Check { recorded, desired: None }),
         1 => Just(Event::Saved),
         1 => Just(Event::SaveFailed),
         3 => Just(Event::Alarm),
@@ -139,64 +150,6 @@ proptest! {
             prop_assert!(machine.alarm_ms.is_some());
         }
         prop_assert_eq!(machine.on(Event::Gone, 4), Ok(vec![Effect::Forget]));
-    }
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
-
-    /// A running machine, and agents that take an upgrade, refuse it, or die of it, in any order.
-    #[test]
-    fn a_boot_is_told_once_and_a_deadly_agent_a_few_times(steps in proptest::collection::vec((0_u8..7, digest()), 1..80)) {
-        let (mut machine, mut boot, mut runs, mut carried) = (running(), 0_u32, "one".to_owned(), "one".to_owned());
-        let (mut told, mut tells) = (std::collections::BTreeSet::new(), std::collections::BTreeMap::<String, u32>::new());
-        let mut now = 1_000;
-        for (what, digest) in steps {
-            now += 1_000;
-            let hello = |boot: u32, runs: &str, carried: &str| Event::Agent {
-                boot: boot.to_string(), digest: runs.to_owned(), carried: carried.to_owned(),
-            };
-            let is_told = told.contains(&(boot, carried.clone()));
-            let event = match what {
-                // The platform carries another agent from now on.
-                0 => {
-                    carried = digest;
-                    tells.clear();
-                    told.clear();
-                    hello(boot, &runs, &carried)
-                }
-                1 if is_told => {
-                    runs.clone_from(&carried);
-                    tells.clear();
-                    told.clear();
-                    hello(boot, &runs, &carried)
-                }
-                2 if is_told => {
-                    told.remove(&(boot, carried.clone()));
-                    *tells.entry(carried.clone()).or_default() -= 1;
-                    Event::UpgradeRefused { digest: carried.clone(), reason: "not now".into(), again: true }
-                }
-                3 if is_told => Event::UpgradeRefused { digest: carried.clone(), reason: "never".into(), again: false },
-                4 => {
-                    boot += 1;
-                    hello(boot, &runs, &carried)
-                }
-                5 => Event::Failed { work: Work::Deliver, reason: "no".into() },
-                6 => Event::Delivered { digest: carried.clone() },
-                _ => Event::Alarm,
-            };
-            machine.on(Event::Hello, now).unwrap();
-            for effect in machine.on(event, now).unwrap() {
-                let Effect::Tell(ToAgent::Upgrade { digest }) = effect else { continue };
-                prop_assert_eq!(&digest, &carried);
-                prop_assert!(runs != carried && !runs.is_empty() && !carried.is_empty());
-                prop_assert!(told.insert((boot, digest.clone())), "boot {} was told twice", boot);
-                let tells = tells.entry(digest).or_default();
-                *tells += 1;
-                prop_assert!(*tells <= TELLS_MAX, "told {} boots", tells);
-            }
-            prop_assert_eq!(machine.state, State::Running);
-        }
     }
 }
 
@@ -371,103 +324,6 @@ fn a_call_into_a_pause_wakes_the_machine() {
     assert_eq!((awake, machine.called), (vec![], false), "its shell does not read");
 }
 
-fn says(boot: &str, digest: &str, carried: &str) -> Event {
-    Event::Agent { boot: boot.into(), digest: digest.into(), carried: carried.into() }
-}
-
-fn details(effects: &[Effect]) -> Vec<&str> {
-    let history = effects.iter().filter_map(|effect| match effect {
-        Effect::Save(history) => history.as_ref(),
-        _ => None,
-    });
-    history.map(|history| history.detail.as_str()).collect()
-}
-
-#[test]
-fn an_agent_of_another_digest_is_upgraded_and_settled() {
-    let mut machine = running();
-    assert_eq!(machine.on(says("a", "old", "old"), 1), Ok(vec![]));
-    assert_eq!(machine.on(says("a", "old", "new"), 2), Ok(vec![Effect::Work(Work::Deliver)]));
-    let told = machine.on(Event::Delivered { digest: "new".into() }, 3).unwrap();
-    assert_eq!(told, [Effect::Tell(ToAgent::Upgrade { digest: "new".into() })]);
-    // It hangs up while it does so.
-    machine.on(Event::Lost, 4).unwrap();
-    machine.on(Event::Hello, 5).unwrap();
-    let upgraded = machine.on(says("a", "new", "new"), 5).unwrap();
-    assert!(details(&upgraded)[0].contains("upgraded in place") && upgraded.contains(&Effect::Work(Work::Settle)));
-    machine.on(Event::Settled, 6).unwrap();
-    assert_eq!(machine.on(says("b", "new", "new"), 7), Ok(vec![]));
-}
-
-#[test]
-fn a_refusal_is_final_for_its_boot_or_only_for_now() {
-    let mut machine = running();
-    let tell = [Effect::Tell(ToAgent::Upgrade { digest: "new".into() })];
-    machine.on(says("a", "old", "new"), 0).unwrap();
-    assert_eq!(machine.on(Event::Delivered { digest: "new".into() }, 1).unwrap(), tell);
-    let refused = |again| Event::UpgradeRefused { digest: "new".into(), reason: "busy".into(), again };
-    assert_eq!(machine.on(refused(true), 2), Ok(vec![]));
-    let again = machine.alarm_ms.unwrap();
-    assert_eq!(machine.on(Event::Alarm, again).unwrap(), tell);
-    let recorded = machine.on(refused(false), again + 1).unwrap();
-    assert_eq!(details(&recorded), ["Its agent could not be upgraded to new: busy. The old one goes on."]);
-    assert_eq!(machine.on(says("a", "old", "new"), again + 2), Ok(vec![]));
-    // The file may have been the reason: another boot gets another one.
-    let next = machine.on(says("b", "old", "new"), again + 3).unwrap();
-    assert!(next.contains(&Effect::Work(Work::Deliver)), "{next:?}");
-}
-
-#[test]
-fn an_upgrade_that_kills_is_not_tried_for_ever() {
-    let mut machine = running();
-    let mut told = 0;
-    for boot in 0..20 {
-        machine.on(Event::Hello, boot).unwrap();
-        let mut effects = machine.on(says(&boot.to_string(), "old", "new"), boot).unwrap();
-        if effects.contains(&Effect::Work(Work::Deliver)) {
-            effects = machine.on(Event::Delivered { digest: "new".into() }, boot).unwrap();
-        }
-        told += effects.iter().filter(|effect| matches!(effect, Effect::Tell(ToAgent::Upgrade { .. }))).count();
-    }
-    assert_eq!(told, 3);
-    // Another one gets its chance.
-    assert!(machine.on(says("20", "old", "newer"), 99).unwrap().contains(&Effect::Work(Work::Deliver)));
-}
-
-#[test]
-fn an_agent_that_nobody_can_talk_to_is_replaced() {
-    let mut machine = running();
-    let effects = machine.on(Event::Outdated { protocol: 1, carried: false }, 1).unwrap();
-    assert_eq!(machine.state, State::Waking);
-    assert!(effects.contains(&Effect::Work(Work::Replace)) && details(&effects)[0].contains("protocol version 1"));
-    // Until it is, nothing is asked of it.
-    machine.on(Event::Lost, 2).unwrap();
-    let at = machine.alarm_ms.unwrap();
-    assert_eq!(machine.on(Event::Alarm, at).unwrap(), [Effect::Save(None), Effect::Work(Work::Replace)]);
-    assert_eq!(machine.on(Event::Replaced, at + 1).unwrap(), [Effect::Work(Work::Wake)]);
-    machine.on(Event::Hello, at + 2).unwrap();
-    assert_eq!(machine.state, State::Running);
-}
-
-#[test]
-fn a_deployment_that_cannot_talk_to_its_own_agent_says_so() {
-    let mut machine = running();
-    machine.on(Event::Outdated { protocol: 7, carried: true }, 1).unwrap();
-    assert_eq!(machine.state, State::Failed);
-    assert!(machine.reason.contains("protocol version 7"), "{}", machine.reason);
-}
-
-#[test]
-fn replacing_an_agent_is_given_up_at_last() {
-    let mut machine = running();
-    machine.on(Event::Outdated { protocol: 1, carried: false }, 1).unwrap();
-    for _ in 0..TRIES_MAX {
-        machine.on(Event::Failed { work: Work::Replace, reason: "no answer".into() }, 2).unwrap();
-        machine.on(Event::Alarm, 3).unwrap();
-    }
-    assert_eq!(machine.state, State::Failed);
-}
-
 /// Why it is awake and why it sleeps is told, and who or what did it.
 #[test]
 fn every_change_says_what_caused_it() {
@@ -509,5 +365,33 @@ fn commands_without_a_cause_are_read() {
     assert_eq!(read(&serde_json::to_string(&start).unwrap()), start);
     for cause in Cause::ALL {
         assert_eq!(serde_json::to_string(&cause).unwrap(), format!("\"{}\"", cause.as_str()));
+    }
+}
+
+/// Found by the model: the order was written to the record, and lost on its way to the object.
+#[test]
+fn a_deletion_that_only_the_record_knows_is_carried_out() {
+    for state in State::ALL {
+        let effects = machine(state).on(Event::Check { recorded: State::Deleting, desired: None }, 1).unwrap();
+        assert!(effects.contains(&Effect::Work(Work::Delete)), "{state}");
+    }
+}
+
+/// Found by the model: an object that lost its memory had no time to look again.
+#[test]
+fn what_only_the_record_knows_to_be_under_way_is_looked_at() {
+    for state in State::ALL.into_iter().filter(|state| *state != State::Deleting) {
+        let mut machine = machine(state);
+        let _ = machine.on(Event::Hibernate { by: ada() }, 1);
+        assert!(!machine.is_on_its_way() || machine.alarm_ms.is_some(), "{state}");
+    }
+}
+
+/// Found by the model: of a sleep that only the record knew, the agent was never told.
+#[test]
+fn an_agent_that_comes_under_a_sleep_that_only_the_record_knows_is_told() {
+    for state in [State::Hibernating, State::Stopping] {
+        let effects = machine(state).on(Event::Hello, 1).unwrap();
+        assert!(matches!(effects[..], [Effect::Tell(ToAgent::Sleep { .. })]), "{state}: {effects:?}");
     }
 }

@@ -109,8 +109,8 @@ set local role snap_owner;
 create or replace trigger announce after insert or delete on app.machine
   for each row execute function authz.announce('machine', 'id', 'name');
 create or replace trigger announce_change after update on app.machine for each row
-  when (to_jsonb(old) - '{version,epoch,sprite_name,sprite_id,sprite_url}'::text[]
-    <> to_jsonb(new) - '{version,epoch,sprite_name,sprite_id,sprite_url}'::text[])
+  when (to_jsonb(old) - '{version,epoch,sprite_name,sprite_id,sprite_url,written,checked_at,desired_at,desired_by}'::text[]
+    <> to_jsonb(new) - '{version,epoch,sprite_name,sprite_id,sprite_url,written,checked_at,desired_at,desired_by}'::text[])
   execute function authz.announce('machine', 'id', 'name');
 create or replace trigger announce after insert on app.machine_event
   for each row execute function authz.announce('event', 'id');

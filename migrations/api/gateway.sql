@@ -10,9 +10,10 @@ begin
   if status <> 200 then
     return;
   end if;
-  body := (select json_build_object('org', m.org_id, 'machine', m.id, 'name', m.name, 'state', m.state,
+  body := (select json_build_object('org', m.org_id, 'machine', m.id, 'name', m.name, 'state', m.state, 'reason', m.reason,
       'runtime', m.runtime, 'size', m.size, 'region', m.region, 'generation', m.generation, 'epoch', m.epoch,
-      'idle_seconds', m.idle_seconds, 'cpu_counts', m.cpu_counts, 'sprite_name', m.sprite_name, 'sprite_id', m.sprite_id,
+      'idle_seconds', m.idle_seconds, 'cpu_counts', m.cpu_counts, 'desired', m.desired, 'written', m.written,
+      'sprite_name', m.sprite_name, 'sprite_id', m.sprite_id,
       'sprite_url', m.sprite_url,
       'services', api.gateway_services(m.id),
       'variables', api.gateway_variables(m.id),
@@ -31,14 +32,17 @@ language sql stable security invoker set search_path = '' as $$
   from app.service s where s.org_id = authz.org_id() and s.machine_id = p_machine $$;
 
 -- Writes through what the object decided: state, reason, one line of history, which is written once however often it
--- comes. A null sprite field keeps what is there. 409 when the machine is being deleted: a deletion wins over everything.
+-- comes. A null sprite field keeps what is there. A write that a later one has overtaken, by their numbers, changes
+-- nothing but the history. 409 when the machine is being deleted: a deletion wins over everything.
 create or replace function api.gateway_state(p_credential text, p_request text, p_machine text, p_state text,
   p_reason text, p_event text, p_kind text, p_detail text, p_actor text, p_sprite_name text, p_sprite_id text,
-  p_sprite_url text, p_cause text default null, p_at_ms text default null, out status int, out body text)
+  p_sprite_url text, p_cause text default null, p_at_ms text default null, p_desired text default null,
+  p_number text default null, out status int, out body text)
 language plpgsql volatile security invoker set search_path = '' as $$
 declare
   -- A machine that sleeps is entered as waking by gateway_admit alone, which gives it its place.
   stays boolean := false;
+  is_news boolean;
 begin
   select * into status, body from authz.enter_service('gateway', p_credential, p_request, p_machine::uuid);
   if status <> 200 then
@@ -51,11 +55,17 @@ begin
   update app.machine m set state = case when stays then m.state else p_state end,
       reason = case when stays then m.reason else left(p_reason, 500) end,
       state_at = case when stays or m.state = p_state then m.state_at else now() end,
+      written = coalesce(p_number::bigint, m.written), desired = coalesce(p_desired, m.desired),
+      desired_at = case when p_desired is distinct from m.desired then now() else m.desired_at end,
+      desired_by = case when p_desired is distinct from m.desired then null else m.desired_by end,
       epoch = case when p_state in ('stopping', 'deleting') and m.state <> p_state then m.epoch + 1 else m.epoch end,
       sprite_name = coalesce(p_sprite_name, m.sprite_name), sprite_id = coalesce(p_sprite_id, m.sprite_id),
       sprite_url = coalesce(p_sprite_url, m.sprite_url)
-    where m.org_id = authz.org_id() and m.id = p_machine::uuid and (m.state <> 'deleting' or p_state = 'deleting');
-  if not found then
+    where m.org_id = authz.org_id() and m.id = p_machine::uuid and (m.state <> 'deleting' or p_state = 'deleting')
+      and (p_number is null or m.written < p_number::bigint);
+  is_news := found;
+  if not is_news and exists (select from app.machine m
+      where m.org_id = authz.org_id() and m.id = p_machine::uuid and m.state = 'deleting' and p_state <> 'deleting') then
     status := 409;
     body := authz.refusal('deleting', 'The machine is being deleted.');
     return;
@@ -74,11 +84,28 @@ begin
         on conflict do nothing;
     end;
   end if;
-  -- Holds end with a stop. By the state too, should the line of history have been lost.
-  if p_state in ('stopping', 'stopped') or p_kind in ('stopping', 'stopped') then
-    delete from app.hold h where h.org_id = authz.org_id() and h.machine_id = p_machine::uuid;
-  end if;
+  -- Holds end with a stop: by the line of history those that were taken before it, should the state have moved on.
+  delete from app.hold h where h.org_id = authz.org_id() and h.machine_id = p_machine::uuid
+    and (is_news and p_state in ('stopping', 'stopped')
+      or p_kind in ('stopping', 'stopped') and h.created_at <= to_timestamp(p_at_ms::double precision / 1000));
   body := (select json_build_object('epoch', m.epoch) from app.machine m
+    where m.org_id = authz.org_id() and m.id = p_machine::uuid)::text;
+end $$;
+
+-- The sprite is gone, and its files with it: the next one belongs to a new generation, and what was let in before is
+-- not any more. Asked twice for the same generation, it grows once. 200: `{"generation"}`.
+create or replace function api.gateway_recreate(p_credential text, p_request text, p_machine text, p_generation int,
+  out status int, out body text)
+language plpgsql volatile security invoker set search_path = '' as $$
+begin
+  select * into status, body from authz.enter_service('gateway', p_credential, p_request, p_machine::uuid);
+  if status <> 200 then
+    return;
+  end if;
+  update app.machine m set generation = m.generation + 1, epoch = m.epoch + 1, sprite_name = null, sprite_id = null,
+      sprite_url = null
+    where m.org_id = authz.org_id() and m.id = p_machine::uuid and m.generation = p_generation;
+  body := (select json_build_object('generation', m.generation) from app.machine m
     where m.org_id = authz.org_id() and m.id = p_machine::uuid)::text;
 end $$;
 
@@ -221,7 +248,8 @@ end $$;
 grant execute on function api.gateway_load(text, text, text), api.gateway_services(uuid),
   api.gateway_admit(text, text, text, int),
   api.service_exits(jsonb, jsonb),
-  api.gateway_state(text, text, text, text, text, text, text, text, text, text, text, text, text, text),
+  api.gateway_state(text, text, text, text, text, text, text, text, text, text, text, text, text, text, text, text),
+  api.gateway_recreate(text, text, text, int),
   api.first_boot_news(jsonb, jsonb), api.gateway_service_status(text, text, text, text, text, text),
   api.gateway_terminal_ended(text, text, text, text, text), api.gateway_deleted(text, text, text),
   api.gateway_resolve(text, text, text, text), api.apps_authorize(text, text, text, text) to snap_app;

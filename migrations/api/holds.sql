@@ -30,6 +30,7 @@ language plpgsql volatile security invoker set search_path = '' as $$
 declare
   machine uuid;
   present text;
+  wanted text;
   ends timestamptz;
   made app.hold;
 begin
@@ -38,15 +39,18 @@ begin
   if status <> 200 then
     return;
   end if;
-  select m.state into present from app.machine m where m.org_id = authz.org_id() and m.id = machine;
+  -- A stop that is ordered at the same moment is before this or after it.
+  select m.state, m.desired into present, wanted from app.machine m
+    where m.org_id = authz.org_id() and m.id = machine for share;
   ends := coalesce(p_until::timestamptz, now() + p_minutes * interval '1 minute');
   if ends <= now() or ends > now() + interval '24 hours' then
     status := 422;
     body := authz.refusal('invalid', 'A hold ends in the future, and within 24 hours.', 'until');
-  elsif present in ('stopping', 'stopped') then
+  elsif present in ('stopping', 'stopped') or wanted = 'stopped' then
     status := 409;
     body := authz.refusal('state',
-      format('A machine that is %s cannot be kept awake. A hold wakes nothing: start it first.', present));
+      format('A machine that is %s cannot be kept awake. A hold wakes nothing: start it first.',
+        case when present in ('stopping', 'stopped') then present else 'to be stopped' end));
   else
     delete from app.hold h where h.org_id = authz.org_id() and h.machine_id = machine and h.until <= now();
     if (select count(*) from app.hold h where h.org_id = authz.org_id() and h.machine_id = machine) >= 10 then

@@ -1,7 +1,8 @@
 -- Scheduled work, with the service credential `jobs` and the role snap_jobs.
 set local role snap_owner;
 
--- Machines on their way somewhere for longer than the object that takes them there should need: it is asked to look.
+-- Machines on their way somewhere for longer than the object that takes them there should need: it is asked to look,
+-- and told what the record says, since it may not have heard of it. `[{"machine", "recorded", "desired"}]`.
 create or replace function api.jobs_unfinished(p_credential text, p_request text, out status int, out body text)
 language plpgsql volatile security invoker set search_path = '' as $$
 begin
@@ -13,8 +14,8 @@ begin
     return;
   end if;
   status := 200;
-  body := (select coalesce(json_agg(m.id), '[]') from (
-    select m.id from app.machine m
+  body := (select coalesce(json_agg(json_build_object('machine', m.id, 'recorded', m.state, 'desired', m.desired)), '[]') from (
+    select m.id, m.state, m.desired from app.machine m
     where (m.state in ('creating', 'hibernating', 'waking', 'stopping', 'deleting')
         and m.state_at < now() - interval '30 seconds')
       or m.id in (select c.machine_id from app.checkpoint c
@@ -22,4 +23,26 @@ begin
     order by m.state_at limit 200) m)::text;
 end $$;
 
-grant execute on function api.jobs_unfinished(text, text) to snap_jobs;
+-- Machines that stand somewhere, and have not been looked at for ten minutes: `[{"machine", "recorded", "desired"}]`. Whoever is
+-- answered counts as looked at.
+create or replace function api.jobs_checks(p_credential text, p_request text, out status int, out body text)
+language plpgsql volatile security invoker set search_path = '' as $$
+begin
+  perform set_config('app.credential', coalesce(p_credential, ''), true),
+    set_config('app.request', coalesce(p_request, ''), true), set_config('app.org', '', true);
+  if authz.service() is distinct from 'jobs' then
+    status := 401;
+    body := authz.refusal('unauthenticated', 'Not a credential of this service.');
+    return;
+  end if;
+  status := 200;
+  with due as (
+    update app.machine m set checked_at = now()
+    where m.id in (select d.id from app.machine d
+      where d.state in ('running', 'hibernated', 'stopped', 'failed') and d.checked_at < now() - interval '10 minutes'
+      order by d.checked_at limit 100 for update skip locked)
+    returning m.id, m.state, m.desired)
+  select coalesce(json_agg(json_build_object('machine', due.id, 'recorded', due.state, 'desired', due.desired)), '[]')::text into body from due;
+end $$;
+
+grant execute on function api.jobs_unfinished(text, text), api.jobs_checks(text, text) to snap_jobs;

@@ -173,8 +173,16 @@ begin
     body := json_build_object('machine', machine.id, 'actor', authz.account_id(), 'cause', api.caller_cause())::text;
     if p_operation = 'machines_delete' then
       -- Written here already, so that a deletion once accepted wins whatever happens to the object.
-      update app.machine m set state = 'deleting', reason = 'Being deleted.', state_at = now(), epoch = m.epoch + 1
+      update app.machine m set state = 'deleting', reason = 'Being deleted.', state_at = now(), epoch = m.epoch + 1,
+          desired = 'deleted', desired_at = now(), desired_by = authz.account_id()
         where m.org_id = authz.org_id() and m.id = machine.id and m.state <> 'deleting';
+    elsif machine.state <> 'failed' or p_operation = 'machines_start' then
+      -- Here, so that whoever takes a hold from now on is told of a stop, and none that is granted is ended by it.
+      update app.machine m set desired_at = now(), desired_by = authz.account_id(),
+          desired = case p_operation when 'machines_start' then 'running' when 'machines_stop' then 'stopped'
+            else 'asleep' end
+        where m.org_id = authz.org_id() and m.id = machine.id
+          and (p_operation <> 'machines_hibernate' or m.desired is distinct from 'stopped');
     end if;
   end if;
   perform authz.audit(p_operation, p_name, case status when 200 then 202 else status end);
@@ -194,7 +202,7 @@ begin
     return;
   end if;
   body := (select json_build_object('machine', m.id, 'answer', json_build_object('state', m.state,
-      'reason', m.reason, 'since', authz.iso(m.state_at), 'idle_seconds', m.idle_seconds,
+      'reason', m.reason, 'since', authz.iso(m.state_at), 'desired', m.desired, 'idle_seconds', m.idle_seconds,
       'last_change', (select api.event_json(e) from app.machine_event e
         where e.org_id = m.org_id and e.machine_id = m.id order by e.id desc limit 1),
       'holds', (select coalesce(json_agg(api.hold_json(h) order by h.until, h.id), '[]')

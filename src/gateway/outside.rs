@@ -6,13 +6,13 @@ use snapvm_durable::access::Access;
 use snapvm_durable::machine_gateway::checkpoint::{Order, Outcome};
 use snapvm_durable::machine_gateway::command::{Command, Reply};
 use snapvm_durable::machine_gateway::outside::{Failure, Line, Outside, Record, Verdict};
+use snapvm_durable::machine_gateway::state::Machine;
 use snapvm_durable::org_feed::outside::{Outside as FeedOutside, Visitor as Follower};
 use snapvm_durable::terminal_session::command::Command as TerminalCommand;
 use snapvm_durable::terminal_session::outside::{Outside as TerminalOutside, Visitor};
 use snapvm_protocol::agent::{BINARY_PATH, NEXT_BINARY_PATH, SERVICE_NAME, environment};
 use snapvm_protocol::hosts::AGENT_PORT;
 use snapvm_protocol::ids::{MachineId, TerminalId};
-use snapvm_protocol::lifecycle::MachineState;
 use snapvm_protocol::roles::Role;
 use snapvm_protocol::services::{FIRST_BOOT, ServiceStatus};
 use snapvm_protocol::sprites::{
@@ -256,13 +256,7 @@ impl Outside for World {
         self.run("gateway_admit", arguments).await.map(|_| ())
     }
 
-    async fn save(
-        &self,
-        record: &Record,
-        state: MachineState,
-        reason: &str,
-        line: Option<Line<'_>>,
-    ) -> Result<u64, Failure> {
+    async fn save(&self, record: &Record, machine: &Machine, line: Option<Line<'_>>) -> Result<u64, Failure> {
         #[derive(serde::Deserialize)]
         struct Saved {
             epoch: u64,
@@ -270,8 +264,8 @@ impl Outside for World {
         let history = line.map(|line| line.history);
         let arguments = vec![
             record.machine.to_string().into(),
-            state.as_str().into(),
-            reason.into(),
+            machine.state.as_str().into(),
+            machine.reason.clone().into(),
             line.map(|line| line.id.to_owned()).into(),
             history.map(|history| history.kind.to_string()).into(),
             history.map(|history| history.detail.clone()).into(),
@@ -281,6 +275,8 @@ impl Outside for World {
             record.sprite_url.clone().into(),
             history.map(|history| history.by.cause.as_str().to_owned()).into(),
             history.map(|history| history.at_ms.to_string()).into(),
+            machine.desired().as_str().into(),
+            record.written.to_string().into(),
         ];
         let saved: Saved = parse(&self.run("gateway_state", arguments).await?)?;
         Ok(saved.epoch)
@@ -322,7 +318,21 @@ impl Outside for World {
     async fn sprite(&self, record: &Record) -> Result<Sprite, Failure> {
         let name = record.sprite_name();
         let sprite = self.sprites.get(&name).await?.ok_or(Failure::NoSprite)?;
+        // Somebody deleted ours and made another one of its name: there is nothing of the machine's in it.
+        if record.sprite_id.as_ref().is_some_and(|id| *id != sprite.id) {
+            return Err(Failure::NoSprite);
+        }
         Ok(self.sprites.checked(sprite, record.sprite_id.as_deref())?)
+    }
+
+    async fn recreate(&self, record: &Record) -> Result<u32, Failure> {
+        #[derive(serde::Deserialize)]
+        struct Recreated {
+            generation: u32,
+        }
+        let arguments = vec![record.machine.to_string().into(), i32::try_from(record.generation).unwrap_or(0).into()];
+        let recreated: Recreated = parse(&self.run("gateway_recreate", arguments).await?)?;
+        Ok(recreated.generation)
     }
 
     async fn provision(&self, record: &Record) -> Result<Sprite, Failure> {

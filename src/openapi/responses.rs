@@ -307,6 +307,8 @@ pub(super) struct Why {
     idle_seconds: u32,
     /// The newest line of its history: what led here, and who caused it.
     last_change: Option<MachineEvent>,
+    /// What it is to be: `running`, `asleep`, `stopped` or `deleted`; null when its state says all.
+    desired: Option<String>,
     /// Holds that last. They keep an awake machine awake and wake none.
     holds: Vec<Hold>,
     /// Whether the machine's gateway answered. Where it did not, what follows is empty and the rest is the record's.

@@ -10,6 +10,7 @@ const INDEXES: &[&str] = &[
     "checkpoint_pkey",
     "checkpoint_unfinished",
     "hold_pkey",
+    "machine_checked",
     "machine_event_pkey",
     "machine_pkey",
     "machine_unfinished",

@@ -120,6 +120,8 @@ fn argument(function: &str, name: &str, stranger: &Stranger, victim: &Victim, ch
         (_, "p_email") => victim.org.owner.email.clone(),
         (_, "p_hash" | "p_session_hash") => format!("{:064x}", chance.number()),
         (_, "p_port" | "p_app_port") => machine.port.to_string(),
+        ("gateway_state", "p_desired") => "stopped".into(),
+        (_, "p_generation" | "p_number") => "1".into(),
         (_, "p_after" | "p_before" | "p_until" | "p_actor" | "p_sprite_name" | "p_sprite_id" | "p_sprite_url") => {
             return None;
         }

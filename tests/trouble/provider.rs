@@ -154,7 +154,7 @@ async fn whatever_answers_a_wake_instead_of_the_agent_the_machine_wakes() {
     assert_ne!(old["id"], new["id"]);
     machine.order("start").await;
     let failed = until_state(&machine, "failed").await;
-    assert!(failed["reason"].as_str().unwrap().contains("not safe to use"), "{failed}");
+    assert!(failed["reason"].as_str().unwrap().contains("Its runtime is gone"), "{failed}");
     assert_eq!(sprites.get(&name).await["status"], "cold", "nothing woke it");
     // And can be deleted all the same.
     machine.client.delete(&machine.path).await.expect(202);

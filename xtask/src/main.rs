@@ -35,6 +35,8 @@ Usage: cargo xtask COMMAND
                      terminals under every fault, on what was built; its last line says what was done and what went wrong
   soak terminal --model [--sessions 10000] [--keystrokes 1000000] [--seed S]
                      the same in one thread, with the agent's stream alone
+  soak lifecycle [--sequences 10000] [--operations 60] [--seed S]
+                     a machine's life under every fault, in simulated time; its last line says what went wrong
 
   db migrate --database-url URL [--app-password-env NAME] [--jobs-password-env NAME]
                      bring a database up to date (the command operators run)
@@ -172,7 +174,8 @@ async fn bench(mut parser: lexopt::Parser) -> Result<ExitCode> {
 async fn soak(mut parser: lexopt::Parser) -> Result<ExitCode> {
     match parser.next()? {
         Some(Value(value)) if value == "terminal" => {}
-        _ => bail!("which one: soak terminal?"),
+        Some(Value(value)) if value == "lifecycle" => return soak_lifecycle(parser),
+        _ => bail!("which one: soak terminal, or soak lifecycle?"),
     }
     let (mut sessions, mut minutes, mut keystrokes, mut model) = (None, 5.0_f64, 1_000_000, false);
     let mut seed = getrandom::u64().map_err(|error| anyhow::anyhow!("no randomness: {error}"))?;
@@ -198,6 +201,21 @@ async fn soak(mut parser: lexopt::Parser) -> Result<ExitCode> {
     let tally = xtask::soak::terminal(&options).await?;
     println!("{tally}");
     Ok(if tally.violated() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+fn soak_lifecycle(mut parser: lexopt::Parser) -> Result<ExitCode> {
+    let (mut sequences, mut operations) = (10_000, 60);
+    let mut seed = getrandom::u64().map_err(|error| anyhow::anyhow!("no randomness: {error}"))?;
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Long("sequences") => sequences = parser.value()?.parse()?,
+            Long("operations") => operations = parser.value()?.parse()?,
+            Long("seed") => seed = parser.value()?.parse()?,
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    let passed = xtask::soak::lifecycle(sequences, operations, seed)?;
+    Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 async fn db(mut parser: lexopt::Parser) -> Result<ExitCode> {

@@ -29,7 +29,7 @@ use crate::chance::Chance;
 use crate::progress;
 use crate::stack::{Releases, Stack};
 use guest::Machines;
-pub use model::model;
+pub use model::{lifecycle, model};
 pub use tally::Tally;
 
 /// How long it may take to make everything that the sessions need.

@@ -2048,6 +2048,8 @@ export interface components {
         Why: {
             /** @description What would change its state, for people. */
             changes: string[];
+            /** @description What it is to be: `running`, `asleep`, `stopped` or `deleted`; null when its state says all. */
+            desired?: string | null;
             /** @description Holds that last. They keep an awake machine awake and wake none. */
             holds: components["schemas"]["Hold"][];
             /**

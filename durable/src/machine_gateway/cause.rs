@@ -54,9 +54,8 @@ impl By {
             (Cause::Request, None) => "A request to an app came.".into(),
             (Cause::Command, _) => "A command was to be run.".into(),
             (Cause::Service, _) => "Somebody read a service's log.".into(),
-            (Cause::Hold | Cause::Idle | Cause::Runtime | Cause::Agent | Cause::Platform, _) => {
-                "Somebody needed it.".into()
-            }
+            (Cause::Platform, _) => "SnapVM tries again.".into(),
+            (Cause::Hold | Cause::Idle | Cause::Runtime | Cause::Agent, _) => "Somebody needed it.".into(),
         }
     }
 

@@ -19,6 +19,8 @@ use serde::{Deserialize, Serialize};
 use snapvm_protocol::ids::CheckpointId;
 use snapvm_protocol::lifecycle::MachineState;
 
+use super::desired::Wish;
+
 /// How long the agent may take to sync the file system before a checkpoint is made without its word.
 pub const SYNC_MS: u64 = 10_000;
 /// Until a step is looked at again, should the object have been evicted under it.
@@ -120,6 +122,9 @@ pub struct Job {
     pub unconfirmed: bool,
     /// The machine's state before it.
     pub before: MachineState,
+    /// What the machine was to be before it.
+    #[serde(default)]
+    pub wish: Option<Wish>,
 }
 
 /// What a machine remembers of checkpoints.
@@ -148,6 +153,7 @@ impl Checkpoints {
             until_ms,
             unconfirmed: false,
             before,
+            wish: None,
         }))
     }
 

@@ -24,6 +24,11 @@ impl<O: Outside> Gateway<O> {
                 if let Some(order) = record.checkpoint {
                     self.raise_generation(record.generation);
                     let _ = self.apply(Event::Checkpoint { order }).await;
+                } else if let Some(cache) = self.0.cache.borrow_mut().as_mut()
+                    && cache.machine.vanished
+                {
+                    // A sprite that is gone was given up, and the answer lost.
+                    cache.record.renew(record.generation);
                 }
             }
             Err(failure) => self.0.outside.log(&format!("machine {machine}: reading its record: {failure}")),

@@ -9,6 +9,7 @@ use snapvm_protocol::lifecycle::MachineState;
 use snapvm_protocol::services::ServiceAction;
 
 use super::cause::By;
+use super::desired::Desired;
 use super::state::Activity;
 
 /// Something to do. Whether the caller may ask for it has been decided already.
@@ -132,6 +133,14 @@ pub enum Command {
     },
     /// Look whether anything is left undone.
     Reconcile,
+    /// Look whether the runtime and the record agree with what is known.
+    Check {
+        /// The record's state.
+        recorded: MachineState,
+        /// What the machine is to be, as the record has it.
+        #[serde(default)]
+        desired: Option<Desired>,
+    },
 }
 
 /// The answer.

@@ -2,11 +2,12 @@
 
 use snapvm_protocol::ids::MachineId;
 use snapvm_protocol::lifecycle::MachineState as State;
+use snapvm_protocol::sprites::Sprite;
 use snapvm_protocol::terminal::Notice;
 use snapvm_protocol::tickets::Purpose;
 
 use super::notice;
-use super::object::{Cache, Gateway};
+use super::object::{Cache, Gateway, NEVER};
 use super::outside::{Failure, Outside, Record};
 use super::state::{Effect, Event, Refusal, Work};
 use crate::background;
@@ -18,13 +19,27 @@ const WAKE_TIMEOUTS_MS: [u64; 4] = [400, 1_000, 3_000, 12_000];
 impl<O: Outside> Gateway<O> {
     /// Takes an event: state to SQLite first, then everything outside.
     pub(super) async fn apply(&self, event: Event) -> Result<(), Refusal> {
+        self.take_turn(event, None).await
+    }
+
+    /// Takes an event, or what work says that was begun at a turn.
+    async fn take_turn(&self, event: Event, begun: Option<(Work, u64)>) -> Result<(), Refusal> {
         let now = self.0.outside.now_ms();
-        let outcome = self.0.cache.borrow_mut().as_mut().map(|cache| cache.machine.on(event, now));
-        let effects = match outcome {
-            Some(outcome) => outcome?,
+        let taken = self.0.cache.borrow_mut().as_mut().map(|cache| {
+            let before = cache.machine.clone();
+            let taken = match begun {
+                Some((work, turn)) => cache.machine.finish(work, turn, event, now),
+                None => cache.machine.on(event, now),
+            };
+            taken.map(|effects| (effects, cache.machine != before))
+        });
+        let (effects, changed) = match taken {
+            Some(taken) => taken?,
             None => return Ok(()),
         };
-        self.remember();
+        if changed {
+            self.remember();
+        }
         self.arm().await;
         for effect in effects {
             self.carry_out(effect).await;
@@ -38,9 +53,13 @@ impl<O: Outside> Gateway<O> {
         }
     }
 
-    /// Sets the alarm that the state asks for.
+    /// Sets the alarm that the state asks for, unless this instance has set it: whether the one before did, nobody knows.
     async fn arm(&self) {
         let wanted = self.0.cache.borrow().as_ref().and_then(|cache| cache.machine.alarm_ms);
+        let armed = wanted.unwrap_or(NEVER);
+        if self.0.armed.replace(Some(armed)) == Some(armed) {
+            return;
+        }
         let storage = self.0.state.storage();
         let set = match wanted {
             Some(at) => {
@@ -50,6 +69,7 @@ impl<O: Outside> Gateway<O> {
             None => storage.delete_alarm().await,
         };
         if let Err(error) = set {
+            self.0.armed.set(None);
             self.0.outside.log(&format!("setting an alarm: {error}"));
         }
     }
@@ -85,9 +105,12 @@ impl<O: Outside> Gateway<O> {
         }
     }
 
-    /// Begins work unless the same is under way.
+    /// Begins work unless the same is under way. A sprite that is being made can't be deleted yet: the deletion waits
+    /// for that, or one that nobody knows of would be left.
     fn spawn_work(&self, work: Work) {
-        if self.0.at_work.borrow().contains(&work) {
+        let Some(turn) = self.0.cache.borrow().as_ref().map(|cache| cache.machine.turn) else { return };
+        let blocked = |other: &Work| *other == work || (work == Work::Delete && *other == Work::Provision);
+        if self.0.at_work.borrow().iter().any(blocked) {
             return;
         }
         self.0.at_work.borrow_mut().push(work);
@@ -97,7 +120,7 @@ impl<O: Outside> Gateway<O> {
             let event = match gateway.work(work).await {
                 Ok(event) => event,
                 Err(Failure::NoPlace(detail)) => Event::NotAdmitted { detail },
-                Err(Failure::NoSprite) if !matches!(work, Work::Provision | Work::Checkpoint) => {
+                Err(Failure::NoSprite) if !matches!(work, Work::Provision | Work::Recreate | Work::Checkpoint) => {
                     Event::Looked { status: None }
                 }
                 Err(Failure::Limited { limit, retry_ms })
@@ -112,11 +135,11 @@ impl<O: Outside> Gateway<O> {
             };
             gateway.0.at_work.borrow_mut().retain(|other| *other != work);
             // What was begun in an older generation says nothing of this one.
-            let fenced = !matches!(work, Work::Checkpoint | Work::TellCheckpoint | Work::Delete);
+            let fenced = !matches!(work, Work::Checkpoint | Work::TellCheckpoint | Work::Recreate | Work::Delete);
             if fenced && gateway.record().map(|record| record.generation) != generation {
                 return;
             }
-            let _ = Box::pin(gateway.apply(event)).await;
+            let _ = Box::pin(gateway.take_turn(event, Some((work, turn)))).await;
         });
     }
 
@@ -125,22 +148,31 @@ impl<O: Outside> Gateway<O> {
         match work {
             Work::Provision => {
                 let sprite = self.0.outside.provision(&record).await?;
-                if let Some(cache) = self.0.cache.borrow_mut().as_mut() {
-                    cache.record.sprite_id = Some(sprite.id);
-                    cache.record.sprite_url = Some(sprite.url);
-                }
+                self.know(&record, &sprite);
                 Ok(Event::Provisioned)
             }
             Work::Wake => {
                 self.take_place(record.machine).await?;
-                let sprite = self.0.outside.sprite(&record).await?;
+                let sprite = self.sprite(&record).await?;
                 self.wake(&record, &sprite.url).await?;
                 Ok(Event::WakeSent)
             }
             Work::Look => {
-                let sprite = self.0.outside.sprite(&record).await?;
+                let sprite = self.sprite(&record).await?;
                 Ok(Event::Looked { status: Some(sprite.status) })
             }
+            Work::Recreate => match self.0.outside.sprite(&record).await {
+                Ok(_) => Ok(Event::Found),
+                Err(Failure::NoSprite) => {
+                    let generation = self.0.outside.recreate(&record).await?;
+                    if let Some(cache) = self.0.cache.borrow_mut().as_mut() {
+                        cache.record.renew(generation);
+                    }
+                    self.remember();
+                    Ok(Event::Recreated)
+                }
+                Err(failure) => Err(failure),
+            },
             Work::Deliver => {
                 let digest = self.0.outside.deliver_agent(&record).await?;
                 Ok(Event::Delivered { digest })
@@ -163,6 +195,23 @@ impl<O: Outside> Gateway<O> {
                     Err(failure) => Err(failure),
                 }
             }
+        }
+    }
+
+    /// The sprite; from then on its id is known, should the answer have been lost that said so first.
+    async fn sprite(&self, record: &Record) -> Result<Sprite, Failure> {
+        let sprite = self.0.outside.sprite(record).await?;
+        if record.sprite_id.is_none() {
+            self.know(record, &sprite);
+        }
+        Ok(sprite)
+    }
+
+    fn know(&self, record: &Record, sprite: &Sprite) {
+        let mut cache = self.0.cache.borrow_mut();
+        if let Some(cache) = cache.as_mut().filter(|cache| cache.record.generation == record.generation) {
+            cache.record.sprite_id = Some(sprite.id.clone());
+            cache.record.sprite_url = Some(sprite.url.clone());
         }
     }
 

@@ -84,7 +84,9 @@ pub(super) fn hold(machine: &mut Machine, until_ms: Vec<u64>, now: u64) {
         machine.holds.clear();
         return;
     }
-    let before = std::mem::replace(&mut machine.holds, until_ms);
+    let before = std::mem::take(&mut machine.holds);
+    // One that has ended by our clock and that the record still has was counted: it does not end once more.
+    machine.holds = until_ms.into_iter().filter(|until| *until > now || before.contains(until)).collect();
     if before.iter().any(|until| *until > now) && machine.live_holds(now) == 0 {
         machine.kept_until_ms = Some(now);
     }

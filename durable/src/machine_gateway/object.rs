@@ -25,6 +25,9 @@ const WAIT_MS: u64 = 55_000;
 /// How long a lease lasts. Stop and revocation wait out the last one.
 pub const LEASE_MS: u64 = 10_000;
 
+/// No alarm.
+pub(super) const NEVER: u64 = u64::MAX;
+
 /// A machine's gateway. Cheap to clone: work that outlives its request holds one.
 pub struct Gateway<O>(pub(super) Rc<Inner<O>>);
 
@@ -41,6 +44,8 @@ pub(super) struct Inner<O> {
     pub(super) cache: RefCell<Option<Cache>>,
     pub(super) waiters: RefCell<Vec<Waiter>>,
     pub(super) at_work: RefCell<Vec<Work>>,
+    /// The alarm that this instance has set, or [`NEVER`]; `None` when it has not yet.
+    pub(super) armed: Cell<Option<u64>>,
     /// A write to Postgres is under way.
     pub(super) saving: Cell<bool>,
     pub(super) reporting: Cell<bool>,
@@ -78,6 +83,7 @@ impl<O: Outside> Gateway<O> {
             cache: RefCell::new(None),
             waiters: RefCell::new(Vec::new()),
             at_work: RefCell::new(Vec::new()),
+            armed: Cell::new(None),
             saving: Cell::new(false),
             reporting: Cell::new(false),
             save_again: Cell::new(false),
@@ -111,6 +117,7 @@ impl<O: Outside> Gateway<O> {
     /// # Errors
     /// None: whatever fails is tried again by the next alarm.
     pub async fn alarm(&self) -> worker::Result<Response> {
+        self.0.armed.set(None);
         if let Ok(Some(machine)) = self.0.memory.get::<MachineId>("id")
             && self.ensure(machine).await.is_ok()
         {
@@ -135,6 +142,10 @@ impl<O: Outside> Gateway<O> {
                 self.order(Event::Alarm).await
             }
             Command::Checkpoints => self.checkpoints().await,
+            Command::Check { recorded, desired } => {
+                self.checkpoints().await;
+                self.order(Event::Check { recorded, desired }).await
+            }
             Command::Settings | Command::Services | Command::Holds => self.reload(&command).await,
             Command::Variables => {
                 self.reload_variables().await;
@@ -193,20 +204,27 @@ impl<O: Outside> Gateway<O> {
             return Ok(());
         }
         let failed = |error: worker::Error| Failure::Unavailable(error.to_string());
+        let mut is_new = false;
         let stored = (self.0.memory.get("machine").map_err(failed)?, self.0.memory.get("record").map_err(failed)?);
         let cache = match stored {
             (Some(machine), Some(record)) => Cache { machine, record },
             _ => {
                 let mut record = self.0.outside.load(machine).await?;
+                is_new = true;
                 self.0.memory.put("id", &machine).map_err(failed)?;
                 self.keep_variables(&mut record);
                 let provisioned = record.sprite_url.is_some();
                 let looks = self.0.outside.looks_seconds();
                 let mut machine = Machine::from_record(record.state, record.idle_seconds, provisioned, looks);
                 machine.holds.clone_from(&record.holds);
+                machine.reason.clone_from(&record.reason);
+                if let Some(desired) = record.desired {
+                    machine = machine.ordered(desired);
+                }
                 Cache { machine, record }
             }
         };
+        let (is_on_its_way, is_unsaved) = (cache.machine.is_on_its_way(), cache.machine.unsaved);
         // When everything is restarted, sockets go without a word: what was connected then need not be now.
         let lost = cache.machine.connected && self.control_socket().is_none();
         // Somebody else may have filled it during the await.
@@ -218,6 +236,14 @@ impl<O: Outside> Gateway<O> {
         };
         if filled && lost {
             let _ = self.apply(Event::Lost).await;
+        }
+        // Of what the record says that is under way, nothing is known here: it is begun again.
+        if filled && is_new && is_on_its_way {
+            let _ = self.apply(Event::Alarm).await;
+        }
+        // The instance before may have been evicted while it wrote.
+        if filled && is_unsaved {
+            self.save(None);
         }
         Ok(())
     }
@@ -279,7 +305,12 @@ impl<O: Outside> Gateway<O> {
                 code: "unsafe_runtime",
                 detail: "The machine's runtime is open to everybody; nothing is sent to it.".into(),
             }),
-            Err(failure) => refused(Refusal { code: "runtime_unavailable", detail: format!("{failure}.") }),
+            Err(failure) => {
+                if failure == Failure::NoSprite {
+                    let _ = self.apply(Event::Looked { status: None }).await;
+                }
+                refused(Refusal { code: "runtime_unavailable", detail: format!("{failure}.") })
+            }
         }
     }
 

@@ -9,7 +9,8 @@ use snapvm_protocol::sprites::Sprite;
 use snapvm_protocol::tickets::{Signer, Verifier};
 
 use super::checkpoint::{Order, Outcome};
-use super::state::History;
+use super::desired::Desired;
+use super::state::{History, Machine};
 use crate::terminal_session::command::Command as TerminalCommand;
 
 /// A machine's record.
@@ -51,6 +52,15 @@ pub struct Record {
     /// What is ordered of one of its checkpoints.
     #[serde(default)]
     pub checkpoint: Option<Order>,
+    /// Why it is in its state, for people.
+    #[serde(default)]
+    pub reason: String,
+    /// The number of the last write to it.
+    #[serde(default)]
+    pub written: u64,
+    /// What it is to be.
+    #[serde(default)]
+    pub desired: Option<Desired>,
     /// Its open terminals.
     pub terminals: Vec<TerminalId>,
     /// Its variables, as they were read: the object keeps them apart from the record.
@@ -80,6 +90,14 @@ impl Record {
     #[must_use]
     pub fn sprite_name(&self) -> String {
         self.sprite_name.clone().unwrap_or_else(|| sprite_name(self.machine, self.generation))
+    }
+
+    /// The next sprite is of this generation, and nothing is known of it. An older generation comes too late.
+    pub fn renew(&mut self, generation: u32) {
+        if generation > self.generation {
+            self.generation = generation;
+            (self.sprite_name, self.sprite_id, self.sprite_url) = (None, None, None);
+        }
     }
 }
 
@@ -159,15 +177,10 @@ pub trait Outside: 'static {
     /// # Errors
     /// [`Failure::NoPlace`]; others say that nobody knows.
     async fn admit(&self, machine: MachineId) -> Result<(), Failure>;
-    /// Writes state and reason, what is known of the sprite, and a line of history, once for its id; answers the
-    /// machine's epoch.
-    async fn save(
-        &self,
-        record: &Record,
-        state: MachineState,
-        reason: &str,
-        line: Option<Line<'_>>,
-    ) -> Result<u64, Failure>;
+    /// Writes what a machine is and is to be, what is known of its sprite, and a line of history, once for its id;
+    /// answers the machine's epoch. A write whose number (`record.written`) is not above the last one's comes too late,
+    /// and changes no state.
+    async fn save(&self, record: &Record, machine: &Machine, line: Option<Line<'_>>) -> Result<u64, Failure>;
     /// Writes what a service is doing.
     async fn save_service(&self, machine: MachineId, status: &ServiceStatus) -> Result<(), Failure>;
     /// Writes that a terminal ended; `ending` is JSON.
@@ -177,9 +190,12 @@ pub trait Outside: 'static {
     /// Removes the record of a machine that is being deleted.
     async fn remove(&self, machine: MachineId) -> Result<(), Failure>;
 
-    /// The sprite of a record, checked: its id is the recorded one, its URL is under the configured domain, and only
+    /// The sprite of a record, checked: its id is the recorded one, or there is none; its URL is under the configured domain, and only
     /// holders of our token may use it.
     async fn sprite(&self, record: &Record) -> Result<Sprite, Failure>;
+    /// Gives up a sprite that is gone: the machine's generation grows by one, once however often this is asked of the
+    /// same generation. Answers the new one.
+    async fn recreate(&self, record: &Record) -> Result<u32, Failure>;
     /// Makes the sprite if there is none, delivers the agent, and has it started.
     async fn provision(&self, record: &Record) -> Result<Sprite, Failure>;
     /// Asks the agent to wake. `Ok` when it took the ticket.

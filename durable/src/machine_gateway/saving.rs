@@ -50,10 +50,16 @@ impl<O: Outside> Gateway<O> {
         loop {
             self.0.save_again.set(false);
             let lines = self.0.memory.items::<Unwritten>(KIND).unwrap_or_default();
+            // Numbered before it is sent: one that is on its way for long must not undo a later one. By the time, so that
+            // an object that lost its memory goes on above what it wrote before.
+            if let Some(cache) = self.0.cache.borrow_mut().as_mut() {
+                cache.record.written = self.0.outside.now_ms().max(cache.record.written + 1);
+            }
+            self.remember();
             let present = self.0.cache.borrow().as_ref().map(|cache| (cache.record.clone(), cache.machine.clone()));
             let Some((record, machine)) = present else { return Ok(()) };
             let line = lines.first().map(|line| Line { id: &line.id, history: &line.history });
-            match self.0.outside.save(&record, machine.state, &machine.reason, line).await {
+            match self.0.outside.save(&record, &machine, line).await {
                 Ok(epoch) => {
                     self.raise_epoch(epoch);
                 }

@@ -12,8 +12,13 @@
 //! * Every unfinished state has [`Machine::alarm_ms`] set: whatever an eviction interrupts, the alarm does again.
 //! * At most one wake is under way, whatever the number of those who want it ([`Effect::Work`] is single-flight).
 //! * `deleting` leads nowhere but out.
-//! * A sleep order is void unless its number is the current one.
+//! * A sleep order is void unless its number is the current one, and so is what work says that a turn of its life has
+//!   overtaken ([`Machine::finish`]).
+//! * What it is to be ([`super::desired`]) is kept beside what it is: however orders and faults mix, the last order's
+//!   state is where it ends.
 //! * What goes on with a checkpoint is in [`super::checkpoint`].
+//!
+//! The table of all of it is printed in `docs/lifecycle.md`.
 
 use std::borrow::Cow;
 
@@ -22,13 +27,17 @@ use snapvm_protocol::agent::{SleepKind, ToAgent};
 use snapvm_protocol::lifecycle::MachineState;
 use snapvm_protocol::sprites::SpriteStatus;
 
+pub use super::activity::{Activity, ActivityKind};
 use super::cause::By;
 use super::checkpoint::{Checkpoints, Order};
+use super::desired::{Desired, Wish};
 use super::transitions;
 use super::upgrade::Upgrade;
 
 /// Longest time for an agent to prepare a sleep.
 pub const PREPARE_MS: u64 = 40_000;
+/// Time after which an agent that has not said that it is ready to sleep is told again.
+pub const ASK_AGAIN_MS: u64 = 10_000;
 /// Time in which a lost control socket may come back by itself.
 pub const REDIAL_MS: u64 = 5_000;
 /// Time after which unfinished work is looked at again, should the object have been evicted under it.
@@ -98,6 +107,15 @@ pub struct Machine {
     /// The checkpoint that is being made, restored or deleted.
     #[serde(default)]
     pub checkpoints: Checkpoints,
+    /// What it is to be, where somebody said so.
+    #[serde(default)]
+    pub wish: Option<Wish>,
+    /// Grows with every turn its life takes: what work says that was begun before means nothing any more.
+    #[serde(default)]
+    pub turn: u64,
+    /// Whether its sprite is gone, and its files with it.
+    #[serde(default)]
+    pub vanished: bool,
 }
 
 /// A sleep under way.
@@ -113,57 +131,9 @@ pub struct Sleep {
     pub gone: bool,
     /// How often the runtime has been looked at since.
     pub looks: usize,
-}
-
-/// Something worth staying awake for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Activity {
-    /// What.
-    pub kind: ActivityKind,
-    /// When it was reported, Unix ms.
-    pub at_ms: u64,
-}
-
-/// What is worth staying awake for, as the agent names it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ActivityKind {
-    /// Input or output of a terminal.
-    Terminal,
-    /// A request to an app, or bytes of its socket.
-    Request,
-    /// A command while it runs.
-    Command,
-    /// Load on the processors.
-    Cpu,
-    /// Something that a newer agent knows.
-    Other,
-}
-
-impl ActivityKind {
-    /// Reads the agent's word for it.
-    #[must_use]
-    pub fn read(word: &str) -> Self {
-        match word {
-            "terminal" => Self::Terminal,
-            "request" => Self::Request,
-            "command" => Self::Command,
-            "cpu" => Self::Cpu,
-            _ => Self::Other,
-        }
-    }
-
-    /// The word.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Terminal => "terminal",
-            Self::Request => "request",
-            Self::Command => "command",
-            Self::Cpu => "cpu",
-            Self::Other => "other",
-        }
-    }
+    /// Until when the agent is waited for, and then the runtime, Unix ms.
+    #[serde(default)]
+    pub until_ms: u64,
 }
 
 /// What happens to a machine.
@@ -328,6 +298,10 @@ pub enum Event {
         /// When to try again.
         retry_ms: u64,
     },
+    /// The sprite is gone from the runtime for good: the next one belongs to a new generation.
+    Recreated,
+    /// The sprite that was gone is there.
+    Found,
     /// The sprite is gone.
     Gone,
     /// Postgres has the present state.
@@ -336,6 +310,13 @@ pub enum Event {
     SaveFailed,
     /// The time of `alarm_ms` has come.
     Alarm,
+    /// The reconciler has a look.
+    Check {
+        /// The state that Postgres has.
+        recorded: MachineState,
+        /// What it is to be, as Postgres has it.
+        desired: Option<Desired>,
+    },
 }
 
 /// Something outside that takes time. Each is idempotent, and ends with an event.
@@ -348,6 +329,8 @@ pub enum Work {
     Wake,
     /// Ask the runtime what the sprite is doing: [`Event::Looked`] or [`Event::Failed`].
     Look,
+    /// Give up a sprite that is gone, unless it is there: [`Event::Recreated`], [`Event::Found`] or [`Event::Failed`].
+    Recreate,
     /// Delete the sprite: [`Event::Gone`] or [`Event::Failed`].
     Delete,
     /// Deliver the carried agent beside the one that runs: [`Event::Delivered`] or [`Event::Failed`].
@@ -449,6 +432,9 @@ impl Machine {
             looks_seconds,
             upgrade: Upgrade::default(),
             checkpoints: Checkpoints::default(),
+            wish: None,
+            turn: 0,
+            vanished: false,
         }
     }
 
@@ -458,6 +444,36 @@ impl Machine {
     /// A [`Refusal`] for an order that the state does not allow; nothing has changed then.
     pub fn on(&mut self, event: Event, now_ms: u64) -> Result<Vec<Effect>, Refusal> {
         transitions::on(self, event, now_ms)
+    }
+
+    /// Takes what work says that was begun at a turn. A late word on something that has moved on since means nothing:
+    /// what the state needs is begun anew.
+    ///
+    /// # Errors
+    /// None: work orders nothing.
+    pub fn finish(&mut self, work: Work, turn: u64, event: Event, now_ms: u64) -> Result<Vec<Effect>, Refusal> {
+        // A deletion lasts from its order to its end; what upgrades and checkpoints say names theirs.
+        let is_named =
+            matches!(work, Work::Delete | Work::Deliver | Work::Settle | Work::Checkpoint | Work::TellCheckpoint);
+        if turn == self.turn || is_named {
+            return self.on(event, now_ms);
+        }
+        match self.state {
+            MachineState::Creating | MachineState::Waking | MachineState::Deleting => self.alarm_ms = Some(now_ms),
+            // One that was needed meanwhile was not begun beside it: the next look begins it.
+            MachineState::Hibernating | MachineState::Stopping if work == Work::Wake => self.tries += 1,
+            _ => {}
+        }
+        Ok(vec![])
+    }
+
+    /// Whether its state leads to another by itself.
+    #[must_use]
+    pub fn is_on_its_way(&self) -> bool {
+        !matches!(
+            self.state,
+            MachineState::Running | MachineState::Hibernated | MachineState::Stopped | MachineState::Failed
+        )
     }
 
     /// Whether traffic may go to the sprite.

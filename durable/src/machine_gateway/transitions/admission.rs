@@ -3,6 +3,7 @@
 use snapvm_protocol::lifecycle::Cause;
 
 use super::super::cause::By;
+use super::super::desired::Desired;
 use super::super::state::{Effect, Machine};
 use super::{State, enter, save};
 
@@ -10,7 +11,10 @@ pub(super) fn refused(machine: &mut Machine, detail: String, now: u64) -> Vec<Ef
     if machine.state != State::Waking {
         return vec![];
     }
-    enter(machine, if machine.was_stopped { State::Stopped } else { State::Hibernated }, &detail);
+    let (state, desired) =
+        if machine.was_stopped { (State::Stopped, Desired::Stopped) } else { (State::Hibernated, Desired::Asleep) };
+    enter(machine, state, &detail);
+    machine.desire(desired, &By::nobody(Cause::Platform), now);
     machine.alarm_ms = None;
     vec![
         Effect::RefuseWaiters { code: "awake_limit", detail: detail.clone() },

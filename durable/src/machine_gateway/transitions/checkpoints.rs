@@ -1,8 +1,11 @@
 //! What orders about checkpoints do to a machine. See [`super::super::checkpoint`] for the picture.
 
 use snapvm_protocol::agent::ToAgent;
+use snapvm_protocol::lifecycle::Cause;
 
+use super::super::cause::By;
 use super::super::checkpoint::{Job, Order, Outcome, STEP_MS, SYNC_MS, Step, TRIES_MAX, What};
+use super::super::desired::Desired;
 use super::super::state::{Effect, Event, Machine, Work};
 use super::super::upgrade::Upgrade;
 use super::{State, backoff_ms, enter, work};
@@ -52,13 +55,13 @@ pub(super) fn on(machine: &mut Machine, event: Event, now: u64) -> Vec<Effect> {
 }
 
 /// When to look again.
-pub(super) fn next_look_ms(machine: &Machine) -> Option<u64> {
-    machine.checkpoints.job.as_ref().map(|job| job.due_ms)
+pub(super) fn next_look_ms(machine: &Machine, now: u64) -> Option<u64> {
+    machine.checkpoints.job.as_ref().map(|job| job.due_ms.min(now + STEP_MS))
 }
 
 /// The time of the alarm has come, which may be ours.
 pub(super) fn alarm(machine: &mut Machine, now: u64) -> Vec<Effect> {
-    let Some(job) = machine.checkpoints.job.as_mut().filter(|job| now >= job.due_ms) else { return vec![] };
+    let Some(job) = machine.checkpoints.job.as_mut().filter(|job| is_due(job, now)) else { return vec![] };
     if matches!(job.step, Step::Syncing { .. }) {
         job.unconfirmed = true;
     }
@@ -71,8 +74,16 @@ pub(super) fn alarm(machine: &mut Machine, now: u64) -> Vec<Effect> {
     }
 }
 
+/// A time that is too far away was told by a clock that went wrong.
+fn is_due(job: &Job, now: u64) -> bool {
+    now >= job.due_ms || job.due_ms - now >= STEP_MS
+}
+
 /// A try failed; it may have been done all the same.
 pub(super) fn failed(machine: &mut Machine, what: Work, reason: &str, now: u64) -> Vec<Effect> {
+    if what == Work::Checkpoint && machine.vanished {
+        return refused(machine, "its runtime is gone", now);
+    }
     let Some(job) = &mut machine.checkpoints.job else { return vec![] };
     job.tries += 1;
     let is_last = what == Work::Checkpoint && (job.tries >= TRIES_MAX || now >= job.until_ms);
@@ -106,6 +117,7 @@ fn order_came(machine: &mut Machine, order: Order, now: u64) -> Vec<Effect> {
     let syncs = what == What::Making && machine.is_ready() && machine.upgrade.is_current();
     let sync = machine.checkpoints.next_sync();
     let Some(job) = machine.checkpoints.begin(order, before, now) else { return vec![] };
+    job.wish.clone_from(&machine.wish);
     match what {
         What::Making if syncs => {
             job.step = Step::Syncing { sync };
@@ -119,11 +131,13 @@ fn order_came(machine: &mut Machine, order: Order, now: u64) -> Vec<Effect> {
         }
         What::Deleting => begin(job, now),
         What::Restoring => {
+            machine.desire(Desired::Running, &restores(), now);
             machine.sleep = None;
             machine.connected = false;
             machine.alarm_ms = None;
             // Which agent lies on the older disk, only itself can say.
             machine.upgrade = Upgrade::default();
+            machine.was_stopped = matches!(machine.state, State::Stopping | State::Stopped);
             enter(machine, State::Waking, &format!("Restoring {called}: files go back to when it was made."));
             vec![
                 Effect::Unbind,
@@ -166,26 +180,43 @@ fn done(machine: &mut Machine, name: Option<String>, now: u64) -> Vec<Effect> {
 /// The runtime does not do it, and would not the next time.
 fn refused(machine: &mut Machine, reason: &str, now: u64) -> Vec<Effect> {
     let Some(job) = machine.checkpoints.job.as_ref().filter(|job| job.step == Step::Working) else { return vec![] };
-    let before = job.before;
+    let (before, wish) = (job.before, job.wish.clone());
     match job.order.what {
         What::Making => finish(machine, failure(reason), now),
         What::Deleting => finish(machine, kept(reason), now),
         What::Restoring => {
             let words = format!("It could not be restored: {reason}.");
             let detail = format!("Could not restore {{checkpoint}}: {reason}. Files are as they were.");
+            let overruled = is_overruled(machine);
+            if !overruled {
+                machine.wish = wish;
+            }
             let mut effects = finish(machine, outcome(Some("ready"), &words, "restore_failed", detail), now);
             match before {
+                _ if overruled => effects.extend(wake_up(machine, now)),
                 State::Hibernated => enter(machine, before, "Asleep. It wakes when somebody needs it."),
                 State::Stopped => enter(machine, before, "Stopped."),
-                _ => {
-                    enter(machine, State::Waking, "Waking up: nothing was restored.");
-                    effects.extend(work(machine, Work::Wake, now));
-                }
+                _ => effects.extend(wake_up(machine, now)),
             }
             effects.extend([Effect::Save(None), Effect::TellTerminals]);
             effects
         }
     }
+}
+
+fn wake_up(machine: &mut Machine, now: u64) -> Vec<Effect> {
+    enter(machine, State::Waking, "Waking up: nothing was restored.");
+    work(machine, Work::Wake, now)
+}
+
+/// What a restore wants: whoever goes back wants to see it.
+fn restores() -> By {
+    By::nobody(Cause::Hand)
+}
+
+/// Whether somebody has ordered something since the files began to go back: it is done once they are there.
+fn is_overruled(machine: &Machine) -> bool {
+    machine.wish.as_ref().is_some_and(|wish| wish.by != restores())
 }
 
 /// What became of it is certain: the record hears of it, until it has.

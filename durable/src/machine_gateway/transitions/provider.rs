@@ -4,6 +4,7 @@
 use snapvm_protocol::lifecycle::Cause;
 
 use super::super::cause::By;
+use super::super::desired::Desired;
 use super::super::state::{Effect, Machine, Work};
 use super::{State, enter, give_up, save};
 
@@ -42,6 +43,7 @@ fn wait_no_longer(machine: &mut Machine, what: Work, limit: &str, now: u64) -> V
         State::Hibernated,
         &format!("Asleep: it could not be woken, {limit}. It wakes when somebody needs it."),
     );
+    machine.desire(Desired::Asleep, &By::nobody(Cause::Runtime), now);
     machine.alarm_ms = None;
     vec![
         save("hibernated", machine.reason.clone(), By::nobody(Cause::Runtime), now),

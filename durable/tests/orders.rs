@@ -1,0 +1,214 @@
+//! Orders and what comes between: lost words, lost memory, strangers, checkpoints. Each was found by the lifecycle's model
+//! (`lifecycle_model.rs`), as a sequence that did not end where the last order wanted it.
+
+#![expect(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
+
+use snapvm_durable::machine_gateway::cause::By;
+use snapvm_durable::machine_gateway::checkpoint::{Order, What};
+use snapvm_durable::machine_gateway::desired::Desired;
+use snapvm_durable::machine_gateway::state::{ASK_AGAIN_MS, ActivityKind, Effect, Event, Machine, Work};
+use snapvm_protocol::agent::ToAgent;
+use snapvm_protocol::ids::CheckpointId;
+use snapvm_protocol::lifecycle::{Cause, MachineState as State};
+use snapvm_protocol::sprites::SpriteStatus;
+
+const NOW: u64 = 1_000_000_000;
+
+fn at(state: State) -> Machine {
+    Machine::from_record(state, 900, true, vec![5, 10, 20])
+}
+
+fn running() -> Machine {
+    let mut machine = at(State::Waking);
+    machine.on(Event::Hello, NOW).unwrap();
+    machine.on(Event::Saved, NOW).unwrap();
+    machine
+}
+
+fn ada() -> By {
+    By::account(Cause::Hand, "ada")
+}
+
+fn looked(status: SpriteStatus) -> Event {
+    Event::Looked { status: Some(status) }
+}
+
+fn is_told_to_sleep(effects: &[Effect]) -> bool {
+    effects.iter().any(|effect| matches!(effect, Effect::Tell(ToAgent::Sleep { .. })))
+}
+
+fn restore() -> Event {
+    let order = Order {
+        id: CheckpointId::new(NOW, [7; 10]),
+        order: "order 1".into(),
+        what: What::Restoring,
+        name: Some("v1".into()),
+        comment: String::new(),
+    };
+    Event::Checkpoint { order }
+}
+
+/// An eviction came between the decision and the word (seed 883): nobody prepared, and nobody was asked again.
+#[test]
+fn an_agent_that_was_not_told_of_a_sleep_is_told_again() {
+    let mut machine = running();
+    let unheard = machine.on(Event::Stop { by: ada() }, NOW).unwrap();
+    assert!(is_told_to_sleep(&unheard));
+    let again = machine.alarm_ms.unwrap();
+    assert!(again <= NOW + ASK_AGAIN_MS);
+    assert!(is_told_to_sleep(&machine.on(Event::Alarm, again).unwrap()));
+    // Also once it is not waited for any more: it may still be there.
+    let effects = machine.on(Event::Alarm, NOW + 60_000).unwrap();
+    assert!(is_told_to_sleep(&effects) && effects.contains(&Effect::Work(Work::Look)));
+}
+
+/// A stranger's request wakes the sprite of a stopped machine, whose agent then keeps it awake (seed 5053).
+#[test]
+fn an_agent_that_a_stranger_woke_is_asked_for_and_told_to_sleep() {
+    for asleep in [State::Stopped, State::Hibernated] {
+        let mut machine = at(asleep);
+        machine.on(looked(SpriteStatus::Running), NOW).unwrap();
+        assert!(machine.is_on_its_way());
+        let mut asked = vec![];
+        for _ in 0..2 {
+            let now = machine.alarm_ms.unwrap();
+            assert!(machine.on(Event::Alarm, now).unwrap().contains(&Effect::Work(Work::Look)));
+            asked = machine.on(looked(SpriteStatus::Running), now).unwrap();
+        }
+        assert_eq!(asked, [Effect::Work(Work::Wake)]);
+        // That request is lost, and the next look asks again.
+        machine.on(Event::Failed { work: Work::Wake, reason: "no answer".into() }, NOW + 20_000).unwrap();
+        assert_eq!(machine.on(looked(SpriteStatus::Running), NOW + 30_000).unwrap()[0], Effect::Work(Work::Wake));
+        assert!(is_told_to_sleep(&machine.on(Event::Hello, NOW + 31_000).unwrap()));
+        machine.on(looked(SpriteStatus::Warm), NOW + 40_000).unwrap();
+        assert_eq!(machine.state, asleep);
+    }
+}
+
+/// The record has an order that is newer than the state beside it, and the object knows only the record (seed 5087).
+#[test]
+fn an_order_that_only_the_record_has_is_carried_out() {
+    for (recorded, desired, begun, end) in [
+        (State::Hibernating, Desired::Stopped, State::Stopping, State::Stopped),
+        (State::Hibernated, Desired::Stopped, State::Stopped, State::Stopped),
+        (State::Stopping, Desired::Asleep, State::Hibernating, State::Hibernated),
+        (State::Stopped, Desired::Asleep, State::Hibernated, State::Hibernated),
+    ] {
+        let mut machine = at(recorded).ordered(desired);
+        assert_eq!(machine.state, begun);
+        machine.on(looked(SpriteStatus::Cold), NOW).unwrap();
+        assert_eq!((machine.state, machine.desired()), (end, desired), "from {recorded}");
+    }
+    for recorded in [State::Hibernating, State::Hibernated, State::Stopping, State::Stopped] {
+        let mut machine = at(recorded).ordered(Desired::Running);
+        assert!(machine.on(Event::Alarm, NOW).unwrap().contains(&Effect::Work(Work::Wake)), "from {recorded}");
+    }
+    // One that runs is told once its agent is there.
+    let mut machine = at(State::Running).ordered(Desired::Stopped);
+    assert!(is_told_to_sleep(&machine.on(Event::Hello, NOW).unwrap()));
+    assert_eq!(machine.state, State::Stopping);
+}
+
+#[test]
+fn a_person_who_orders_the_sleep_that_an_idle_machine_is_in_has_ordered_it() {
+    let mut machine = running();
+    machine.on(Event::Hibernate { by: By::nobody(Cause::Idle) }, NOW).unwrap();
+    machine.on(Event::Hibernate { by: ada() }, NOW).unwrap();
+    machine.on(Event::Activity { kind: ActivityKind::Terminal }, NOW).unwrap();
+    let effects = machine.on(Event::SleepReady { sleep: 1 }, NOW).unwrap();
+    assert!(effects.contains(&Effect::Tell(ToAgent::SleepGo { sleep: 1 })));
+}
+
+#[test]
+fn an_idle_sleep_of_a_machine_that_was_used_since_is_called_off_also_when_its_agent_comes_late() {
+    let mut machine = running();
+    machine.on(Event::Hibernate { by: By::nobody(Cause::Idle) }, NOW).unwrap();
+    machine.on(Event::Holds { until_ms: vec![NOW + 600_000] }, NOW).unwrap();
+    machine.on(Event::Lost, NOW).unwrap();
+    machine.on(Event::Hello, NOW + 1_000).unwrap();
+    assert_eq!(machine.state, State::Running);
+}
+
+/// A clock ahead of Postgres': the record still has a hold that has ended by it, at every look.
+#[test]
+fn a_hold_ends_once_also_when_the_record_still_has_it() {
+    let mut machine = running();
+    let until = NOW + 60_000;
+    machine.on(Event::Holds { until_ms: vec![until] }, NOW).unwrap();
+    let mut ends = 0;
+    for _ in 0..5 {
+        let now = machine.alarm_ms.unwrap().max(until);
+        machine.on(Event::Holds { until_ms: vec![until] }, now).unwrap();
+        let effects = machine.on(Event::Alarm, now).unwrap();
+        ends += effects
+            .iter()
+            .filter(|effect| matches!(effect, Effect::Save(Some(line)) if line.kind == "holds_over"))
+            .count();
+    }
+    assert_eq!(ends, 1);
+    assert_eq!(machine.state, State::Hibernating, "its clock ran out a while after");
+}
+
+#[test]
+fn the_reconcilers_look_is_tried_again_when_it_fails() {
+    let mut machine = at(State::Stopped);
+    machine.on(Event::Check { recorded: State::Stopped, desired: None }, NOW).unwrap();
+    machine.on(Event::Failed { work: Work::Look, reason: "away".into() }, NOW).unwrap();
+    let at = machine.alarm_ms.unwrap();
+    assert!(machine.on(Event::Alarm, at).unwrap().contains(&Effect::Work(Work::Look)));
+}
+
+#[test]
+fn an_order_that_comes_while_files_go_back_is_carried_out_once_they_are_there() {
+    for (order, end) in [
+        (Event::Stop { by: ada() }, State::Stopping),
+        (Event::Hibernate { by: ada() }, State::Hibernating),
+        (Event::Start { by: ada() }, State::Running),
+    ] {
+        for before in [State::Running, State::Hibernated, State::Stopped, State::Failed] {
+            let mut machine = if before == State::Running { running() } else { at(before) };
+            machine.on(restore(), NOW).unwrap();
+            machine.on(order.clone(), NOW + 1).unwrap();
+            assert!(machine.state == State::Waking && machine.checkpoints.is_restoring(), "nothing interrupts it");
+            machine.on(Event::CheckpointDone { name: None }, NOW + 2).unwrap();
+            machine.on(Event::Hello, NOW + 3).unwrap();
+            assert_eq!(machine.state, end, "from {before}");
+        }
+    }
+}
+
+#[test]
+fn who_goes_back_to_a_checkpoint_wants_to_see_it_and_what_is_refused_changes_nothing() {
+    for before in [State::Hibernated, State::Stopped] {
+        let mut machine = at(before).ordered(Desired::of(before));
+        machine.on(restore(), NOW).unwrap();
+        let mut refused = machine.clone();
+        machine.on(Event::CheckpointDone { name: None }, NOW).unwrap();
+        machine.on(Event::Hello, NOW).unwrap();
+        assert_eq!((machine.state, machine.desired()), (State::Running, Desired::Running));
+        refused.on(Event::CheckpointRefused { reason: "there is none".into() }, NOW).unwrap();
+        assert_eq!((refused.state, refused.desired()), (before, Desired::of(before)));
+    }
+}
+
+#[test]
+fn a_place_that_there_is_not_leaves_the_machine_where_it_was_and_wanting_nothing() {
+    for before in [State::Hibernated, State::Stopped] {
+        let mut machine = at(before);
+        machine.on(Event::Start { by: ada() }, NOW).unwrap();
+        machine.on(Event::NotAdmitted { detail: "no place".into() }, NOW).unwrap();
+        assert_eq!((machine.state, machine.desired()), (before, Desired::of(before)));
+        let looks = machine.on(Event::Check { recorded: before, desired: None }, NOW).unwrap();
+        assert!(!looks.contains(&Effect::Work(Work::Wake)));
+    }
+}
+
+#[test]
+fn a_late_word_of_an_earlier_turn_means_nothing() {
+    let mut machine = running();
+    let begun = machine.turn;
+    machine.on(Event::Stop { by: ada() }, NOW).unwrap();
+    machine.on(Event::Start { by: ada() }, NOW).unwrap();
+    assert_eq!(machine.finish(Work::Look, begun, looked(SpriteStatus::Cold), NOW).unwrap(), []);
+    assert_eq!(machine.state, State::Running);
+}
