@@ -37,7 +37,7 @@ language sql stable security invoker set search_path = '' as $$
 create or replace function api.gateway_state(p_credential text, p_request text, p_machine text, p_state text,
   p_reason text, p_event text, p_kind text, p_detail text, p_actor text, p_sprite_name text, p_sprite_id text,
   p_sprite_url text, p_cause text default null, p_at_ms text default null, p_desired text default null,
-  p_number text default null, out status int, out body text)
+  p_number text default null, p_generation int default null, out status int, out body text)
 language plpgsql volatile security invoker set search_path = '' as $$
 declare
   -- A machine that sleeps is entered as waking by gateway_admit alone, which gives it its place.
@@ -59,8 +59,10 @@ begin
       desired_at = case when p_desired is distinct from m.desired then now() else m.desired_at end,
       desired_by = case when p_desired is distinct from m.desired then null else m.desired_by end,
       epoch = case when p_state in ('stopping', 'deleting') and m.state <> p_state then m.epoch + 1 else m.epoch end,
-      sprite_name = coalesce(p_sprite_name, m.sprite_name), sprite_id = coalesce(p_sprite_id, m.sprite_id),
-      sprite_url = coalesce(p_sprite_url, m.sprite_url)
+      -- A write that was on its way while the machine was made anew names a sprite that is given up.
+      sprite_name = case when m.generation = p_generation then coalesce(p_sprite_name, m.sprite_name) else m.sprite_name end,
+      sprite_id = case when m.generation = p_generation then coalesce(p_sprite_id, m.sprite_id) else m.sprite_id end,
+      sprite_url = case when m.generation = p_generation then coalesce(p_sprite_url, m.sprite_url) else m.sprite_url end
     where m.org_id = authz.org_id() and m.id = p_machine::uuid and (m.state <> 'deleting' or p_state = 'deleting')
       and (p_number is null or m.written < p_number::bigint);
   is_news := found;
@@ -248,7 +250,7 @@ end $$;
 grant execute on function api.gateway_load(text, text, text), api.gateway_services(uuid),
   api.gateway_admit(text, text, text, int),
   api.service_exits(jsonb, jsonb),
-  api.gateway_state(text, text, text, text, text, text, text, text, text, text, text, text, text, text, text, text),
+  api.gateway_state(text, text, text, text, text, text, text, text, text, text, text, text, text, text, text, text, int),
   api.gateway_recreate(text, text, text, int),
   api.first_boot_news(jsonb, jsonb), api.gateway_service_status(text, text, text, text, text, text),
   api.gateway_terminal_ended(text, text, text, text, text), api.gateway_deleted(text, text, text),

@@ -277,6 +277,7 @@ impl Outside for World {
             history.map(|history| history.at_ms.to_string()).into(),
             machine.desired().as_str().into(),
             record.written.to_string().into(),
+            i32::try_from(record.generation).unwrap_or(i32::MAX).into(),
         ];
         let saved: Saved = parse(&self.run("gateway_state", arguments).await?)?;
         Ok(saved.epoch)

@@ -334,9 +334,7 @@ impl World {
                     Answer::Generation(row.generation)
                 }
             },
-            Call::Save { state, desired, line, number } => {
-                let sprite_id = self.disk.as_ref().and_then(|disk| disk.sprite_id);
-                let sprite_name = self.sprite_name(self.disk.as_ref().map_or(1, |disk| disk.generation));
+            Call::Save { state, desired, line, number, sprite } => {
                 let Some(row) = &mut self.row else { return Answer::NoMachine };
                 let is_deleting = row.state == snapvm_protocol::lifecycle::MachineState::Deleting;
                 if is_deleting && state != snapvm_protocol::lifecycle::MachineState::Deleting {
@@ -351,8 +349,9 @@ impl World {
                     (row.state, row.state_at) = (state, now);
                 }
                 row.desired = Some(desired);
-                if let Some(id) = sprite_id {
-                    (row.sprite_id, row.sprite_name) = (Some(id), Some(sprite_name));
+                // One that was on its way while the machine was made anew names a sprite that is given up.
+                if let Some((id, name)) = sprite.filter(|_| row.generation == generation) {
+                    (row.sprite_id, row.sprite_name) = (Some(id), Some(name));
                 }
                 Answer::Done
             }

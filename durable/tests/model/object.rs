@@ -219,12 +219,14 @@ impl World {
         let (Some(live), Some(disk)) = (&mut self.live, &mut self.disk) else { return };
         live.save_again = false;
         disk.written = now.max(disk.written + 1);
+        let name = disk.sprite_name.unwrap_or(disk.generation);
         let machine = &disk.machine;
         let call = Call::Save {
             state: machine.state,
             desired: machine.desired(),
             line: disk.lines.first().copied(),
             number: disk.written,
+            sprite: disk.sprite_id.map(|id| (id, name)),
         };
         let generation = disk.generation;
         self.ask(Job { work: None, turn: 0, generation, call });

@@ -80,7 +80,7 @@ pub(crate) enum Call {
     Replace,
     RemoveRow,
     RecreateRow,
-    Save { state: State, desired: Desired, line: Option<u64>, number: u64 },
+    Save { state: State, desired: Desired, line: Option<u64>, number: u64, sprite: Option<(u64, u32)> },
 }
 
 impl Call {

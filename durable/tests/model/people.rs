@@ -113,8 +113,11 @@ impl World {
             self.run_until(until.max(self.now))?;
             match (self.unsettled(), settled_at) {
                 (None, None) => settled_at = Some(until - begun),
-                // An idle clock that runs out now is no fault's: that sleep has a minute of its own.
-                (Some(_), Some(at)) if self.sleeps_by_itself() => ends = ends.max(begun + at + 2 * SETTLE_MS),
+                // An idle clock that runs out now is no fault's, nor is an upgrade that begins now: they have a minute of
+                // their own.
+                (Some(_), Some(at)) if self.sleeps_by_itself() || self.is_upgrading() => {
+                    ends = ends.max(begun + at + 2 * SETTLE_MS)
+                }
                 (Some(_), Some(_)) => settled_at = None,
                 _ => {}
             }
@@ -126,6 +129,10 @@ impl World {
         let end = self.disk.as_ref().map_or("gone".into(), |disk| disk.machine.state.to_string());
         *self.tally.ends.entry(end).or_default() += 1;
         self.check_end()
+    }
+
+    fn is_upgrading(&self) -> bool {
+        self.disk.as_ref().is_some_and(|disk| !disk.machine.upgrade.is_current())
     }
 
     fn sleeps_by_itself(&self) -> bool {

@@ -54,14 +54,16 @@ pub(super) fn on(machine: &mut Machine, event: Event, now: u64) -> Vec<Effect> {
     }
 }
 
-/// When to look again.
-pub(super) fn next_look_ms(machine: &Machine, now: u64) -> Option<u64> {
-    machine.checkpoints.job.as_ref().map(|job| job.due_ms.min(now + STEP_MS))
+/// When to look again. A time that is too far away was told by a clock that went wrong, and is a step away from now on.
+pub(super) fn next_look_ms(machine: &mut Machine, now: u64) -> Option<u64> {
+    let job = machine.checkpoints.job.as_mut()?;
+    job.due_ms = job.due_ms.min(now + STEP_MS);
+    Some(job.due_ms)
 }
 
 /// The time of the alarm has come, which may be ours.
 pub(super) fn alarm(machine: &mut Machine, now: u64) -> Vec<Effect> {
-    let Some(job) = machine.checkpoints.job.as_mut().filter(|job| is_due(job, now)) else { return vec![] };
+    let Some(job) = machine.checkpoints.job.as_mut().filter(|job| now >= job.due_ms) else { return vec![] };
     if matches!(job.step, Step::Syncing { .. }) {
         job.unconfirmed = true;
     }
@@ -72,11 +74,6 @@ pub(super) fn alarm(machine: &mut Machine, now: u64) -> Vec<Effect> {
             vec![Effect::Work(Work::TellCheckpoint)]
         }
     }
-}
-
-/// A time that is too far away was told by a clock that went wrong.
-fn is_due(job: &Job, now: u64) -> bool {
-    now >= job.due_ms || job.due_ms - now >= STEP_MS
 }
 
 /// A try failed; it may have been done all the same.
