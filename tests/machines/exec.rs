@@ -144,7 +144,7 @@ async fn events_come_while_the_program_runs_and_go_with_their_reader() {
     let word = word();
     let mut events = follow(machine, sh(&format!("echo here; sleep {word} & sleep {word}"))).await;
     assert_eq!(events.until("stdout").await, json!({"text": "here\n"}));
-    assert!(!processes(&word).is_empty());
+    until("it runs", PATIENCE, || async { (!processes(&word).is_empty()).then_some(()) }).await;
     drop(events);
     until_gone(&word).await;
     let request = machine.client.request("POST", format!("{}/exec", machine.path)).json(sh(&format!("sleep {word}")));

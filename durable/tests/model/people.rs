@@ -116,7 +116,7 @@ impl World {
                 // An idle clock that runs out now is no fault's, nor is an upgrade that begins now: they have a minute of
                 // their own.
                 (Some(_), Some(at)) if self.sleeps_by_itself() || self.is_upgrading() => {
-                    ends = ends.max(begun + at + 2 * SETTLE_MS)
+                    ends = ends.max(begun + at + 2 * SETTLE_MS);
                 }
                 (Some(_), Some(_)) => settled_at = None,
                 _ => {}
