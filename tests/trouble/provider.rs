@@ -37,33 +37,36 @@ async fn a_limit_is_waited_for_and_says_which_it_is() {
     let (org, sprites) = (world.org().await, world.sprites());
     let limited = json!({"limited": "concurrent_sprite_limit_exceeded"});
 
-    // Making a machine, at a call that would wake its sprite; and the limit of creations.
-    sprites.fail("fs_write", "before", 1, limited.clone()).await;
-    sprites.fail("fs_read", "before", 1, limited.clone()).await;
+    // Making a machine, at a call that would wake its sprite; and the limit of creations. They last until they are seen: what
+    // comes of a try that another one has overtaken is told to nobody.
+    sprites.fail("fs_write", "before", 1000, limited.clone()).await;
+    sprites.fail("fs_read", "before", 1000, limited.clone()).await;
     let machine = Machine::create(&org, "limited").await;
     let reason = until_reason(&machine, "the provider's limit of 3 running machines is reached (3 in use)").await;
     assert!(reason.starts_with("Waiting to be created") && reason.contains("Stop a machine, or raise"), "{reason}");
     assert!(reason.contains("It is retried at "), "{reason}");
+    sprites.stop_failing().await;
     until_state(&machine, "running").await;
     let history = machine.history().await;
     assert_eq!(history.iter().filter(|event| event["kind"] == "limited").count(), 1, "{history:?}");
-    sprites.fail("create_sprite", "before", 1, json!({"limited": "sprite_creation_rate_limited"})).await;
+    sprites.fail("create_sprite", "before", 1000, json!({"limited": "sprite_creation_rate_limited"})).await;
     let rated = Machine::create(&org, "rated").await;
     until_reason(&rated, "the provider's limit of 10 new machines in 60 s is reached").await;
+    sprites.stop_failing().await;
     until_state(&rated, "running").await;
 
     // Waking one: the URL says 429 in plain text, and the API says which limit that is.
     machine.order("hibernate").await;
     machine.until("hibernated").await;
-    sprites.fail("url", "before", 1, json!({"status": 429})).await;
-    sprites.fail("start_service", "before", 1, limited).await;
+    sprites.fail("url", "before", 1000, json!({"status": 429})).await;
+    sprites.fail("start_service", "before", 1000, limited).await;
     machine.order("start").await;
     let reason = until_reason(&machine, "limit of 3 running machines").await;
     assert!(reason.starts_with("Waiting to be woken"), "{reason}");
     assert_eq!(machine.record().await["state"], "waking");
+    sprites.stop_failing().await;
     until_state(&machine, "running").await;
     assert_eq!(Terminal::start(&world, &machine).await.run("echo fine").await, "fine");
-    sprites.stop_failing().await;
 
     // The operator sees what the account uses.
     let seen = provider(&world).await;
