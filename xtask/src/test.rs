@@ -1,6 +1,7 @@
-//! `cargo xtask test`: every test of the repository, and one closing line that counts them.
+//! `cargo xtask test`: every test of the repository, and at the end what the failed ones said and a line that counts.
 
 mod count;
+mod failures;
 
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
@@ -10,6 +11,7 @@ use anyhow::{Context, Result};
 use crate::stack::{POSTGRES_VARIABLE, Release};
 use crate::{build, deploy, paths, progress, setup};
 use count::Count;
+use failures::Failures;
 
 /// Sets up, builds and runs all tests, or those whose names contain one of `filters`. Returns whether all passed.
 ///
@@ -19,20 +21,28 @@ pub fn test(filters: &[String]) -> Result<bool> {
     setup::setup()?;
     build::build(&build::ALL)?;
     let mut count = Count::default();
+    let mut failures = Failures::default();
     if filters.is_empty() {
         deploy::dry_run()?;
         console(&mut count)?;
     }
     progress::say("every test, on Postgres 18");
-    rust(&["--workspace"], Release::Eighteen, filters, &mut count)?;
+    rust(&["--workspace"], Release::Eighteen, filters, &mut count, &mut failures)?;
     progress::say("what depends on the database's version, on Postgres 15");
-    rust(&["--package=snapvm-tests", "--test=security"], Release::Fifteen, filters, &mut count)?;
+    rust(&["--package=snapvm-tests", "--test=security"], Release::Fifteen, filters, &mut count, &mut failures)?;
+    print!("{failures}");
     // The last line, and alone on it: scripts read it.
     println!("{count}");
     Ok(count.failed == 0)
 }
 
-fn rust(which: &[&str], postgres: Release, filters: &[String], count: &mut Count) -> Result<()> {
+fn rust(
+    which: &[&str],
+    postgres: Release,
+    filters: &[String],
+    count: &mut Count,
+    failures: &mut Failures,
+) -> Result<()> {
     let mut command = build::cargo();
     command
         .arg("test")
@@ -51,6 +61,7 @@ fn rust(which: &[&str], postgres: Release, filters: &[String], count: &mut Count
             let line = String::from_utf8_lossy(&line?).into_owned();
             println!("{line}");
             counted.add_cargo_line(&line);
+            failures.add_cargo_line(&line);
         }
     }
     let status = child.wait()?;

@@ -40,10 +40,10 @@ export class Applier {
     }
   }
 
-  /** Nothing that is known of the organization is certain any more. */
-  reset(): void {
-    this.read(["orgs", this.org]);
-    this.read(accountQuery.queryKey);
+  /** Nothing that is known of the organization is certain any more; ends when what is shown has been read again. */
+  async reset(): Promise<void> {
+    const keys = [["orgs", this.org], accountQuery.queryKey];
+    await Promise.all(keys.map((queryKey) => this.client.invalidateQueries({ queryKey })));
   }
 
   close(): void {

@@ -11,14 +11,22 @@ export function useFeed(org: string): void {
   const client = useQueryClient();
   useEffect(() => {
     const applier = new Applier(client, org);
+    let follows = false;
+    let known = Promise.resolve();
     const feed = new Feed((query) => browserSocket(feedUrl(org, query), SUBPROTOCOL), {
       changed: (change) => applier.apply(change),
-      reset: () => applier.reset(),
+      reset: () => {
+        known = applier.reset();
+      },
       live: (is) => {
-        live.set(org, is);
-        if (!is) {
+        follows = is;
+        if (is) {
+          // What was before the feed's first word has to be read, or what is shown may be older than that.
+          void known.then(() => follows && live.set(org, true));
+        } else {
+          live.set(org, false);
           // Whoever waits for the feed asks by itself again.
-          applier.reset();
+          void applier.reset();
         }
       },
       ended: () => void client.invalidateQueries({ queryKey: accountQuery.queryKey }),
@@ -33,6 +41,7 @@ export function useFeed(org: string): void {
     return () => {
       window.removeEventListener("online", wake);
       document.removeEventListener("visibilitychange", wake);
+      follows = false;
       feed.close();
       applier.close();
       live.forget(org);
