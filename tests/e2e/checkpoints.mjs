@@ -1,6 +1,6 @@
 // Checkpoints: made with the keyboard, restored with a checkpoint of before, deleted; what terminals and the history say.
 import { check, picture, script } from "./browser.mjs";
-import { createMachine, newTerminal, part, reads, signUp, type, untilState } from "./people.mjs";
+import { createMachine, live, newTerminal, part, reads, signUp, type, untilState } from "./people.mjs";
 
 const MACHINE = "rewind";
 const COMMENT = "Before the upgrade";
@@ -37,7 +37,7 @@ await script("checkpoints", async ({ person, step }) => {
     await page.getByRole("button", { name: "Make a checkpoint" }).focus();
     await page.keyboard.press("Enter");
     const dialog = page.getByRole("dialog", { name: "Make a checkpoint" });
-    await dialog.waitFor();
+    await dialog.locator("input:focus").waitFor();
     await page.keyboard.type(COMMENT);
     await picture(page, "checkpoints-create");
     await page.keyboard.press("Enter");
@@ -73,6 +73,9 @@ await script("checkpoints", async ({ person, step }) => {
     await page.getByText("The machine was restored to an earlier checkpoint").waitFor({ timeout: 60_000 });
     await picture(page, "checkpoints-terminal");
     await page.getByRole("button", { name: /^New shell/ }).click();
+    // What is typed before belongs to the shell that has ended.
+    await reads(page, /^— The shell above has ended\. This is a new one\. —\n.*[$#]$/m);
+    await live(page);
     await type(page, "cat notes; echo read-$((1+1))");
     await reads(page, /^first$/m);
   });

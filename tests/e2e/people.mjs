@@ -47,7 +47,7 @@ export async function createMachine(page, name) {
   await page.getByRole("button", { name: "Create machine" }).first().waitFor();
   await page.keyboard.press("c");
   const dialog = page.getByRole("dialog", { name: "Create machine" });
-  await dialog.getByLabel("Name").waitFor();
+  await dialog.locator("input:focus").waitFor();
   await page.keyboard.type(name);
   await page.keyboard.press("Enter");
   await page.getByRole("heading", { name, exact: true }).waitFor();

@@ -72,7 +72,7 @@ await script("story", async ({ person, step }) => {
     await page.getByText("No machines yet").waitFor();
     await page.keyboard.press("c");
     const dialog = page.getByRole("dialog", { name: "Create machine" });
-    await dialog.getByLabel("Name").waitFor();
+    await dialog.locator("input:focus").waitFor();
     await page.keyboard.type("Api_");
     await dialog.getByText("may contain only a to z, 0 to 9 and hyphens").waitFor();
     check(await dialog.getByRole("button", { name: "Create" }).isDisabled(), "a bad name can be sent");
@@ -94,13 +94,14 @@ await script("story", async ({ person, step }) => {
     await page.getByRole("table", { name: "Machines" }).getByRole("link", { name: MACHINE }).first().waitFor();
     await page.keyboard.press("c");
     const dialog = page.getByRole("dialog", { name: "Create machine" });
-    await dialog.getByLabel("Name").waitFor();
+    await dialog.locator("input:focus").waitFor();
     await page.keyboard.type(MACHINE);
     await dialog.getByText("Another machine of this organization has this name.").waitFor();
     check(await dialog.getByRole("button", { name: "Create" }).isDisabled(), "a taken name can be sent");
     await page.keyboard.press("Escape");
     await dialog.waitFor({ state: "hidden" });
     await page.keyboard.press("ArrowDown");
+    await page.getByRole("table", { name: "Machines" }).locator(":focus").waitFor();
     await page.keyboard.press("Enter");
     await page.getByRole("heading", { name: MACHINE, exact: true }).waitFor();
   });

@@ -109,9 +109,11 @@ await script("windows", async ({ person, step }) => {
     await dialog.getByRole("button", { name: "Cancel" }).click();
     await dialog.waitFor({ state: "hidden" });
     check(!(await screen(page)).includes("one-a"), "the lines were pasted without an answer");
+    await terminal(page).locator("textarea:focus").waitFor({ state: "attached" });
     await page.keyboard.press("Control+Shift+v");
     await dialog.getByRole("button", { name: "Paste", exact: true }).click();
     await reads(page, /^one-b$/m);
+    await terminal(page).locator("textarea:focus").waitFor({ state: "attached" });
     await page.keyboard.press("Control+d");
     await reads(page, /^\$$/m);
   });
