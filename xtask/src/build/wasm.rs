@@ -1,4 +1,5 @@
-//! A Worker's bundle: Cargo, then `worker-build` (which runs `wasm-bindgen`, `wasm-opt` and the bundler).
+//! A Worker's bundle: Cargo, then `worker-build` (which runs `wasm-bindgen`, `wasm-opt` and the bundler), then the names
+//! of the module's functions are put beside it.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -9,6 +10,10 @@ use serde::Deserialize;
 use super::stamp;
 use crate::setup::{WASM_BINDGEN, WORKER_BUILD};
 use crate::{digest, paths, progress};
+
+/// Beside the bundle: what the functions are called that a stack trace names by number, as `number:name` lines.
+const NAMES: &str = "names.txt";
+const WASM_OPT: &str = "binaryen/bin/wasm-opt";
 
 #[derive(Deserialize)]
 struct Manifest {
@@ -39,7 +44,7 @@ pub(crate) fn build(folder: &Path) -> Result<()> {
     let wasm = paths::target().join("wasm32-unknown-unknown/release").join(format!("{}.wasm", name.replace('-', "_")));
     let bytes = std::fs::read(&wasm).with_context(|| format!("cannot read {}", wasm.display()))?;
     let inputs = format!(
-        "{} {} {WORKER_BUILD} {WASM_BINDGEN} {}",
+        "{} {} {WORKER_BUILD} {WASM_BINDGEN} {} {NAMES}",
         digest::sha256(&bytes),
         digest::sha256(text.as_bytes()),
         digest::sha256(&std::fs::read(paths::root().join("package-lock.json"))?)
@@ -49,6 +54,7 @@ pub(crate) fn build(folder: &Path) -> Result<()> {
         return Ok(());
     }
     bundle(folder, &name)?;
+    take_names_out(&folder.join("build"), &name)?;
     stamp::write(&name, &inputs)
 }
 
@@ -60,8 +66,15 @@ fn bundle(folder: &Path, name: &str) -> Result<()> {
         // It downloads what these don't name.
         .env("WASM_BINDGEN_BIN", crate::setup::tool("wasm-bindgen")?)
         .env("ESBUILD_BIN", existing("@esbuild/linux-x64/bin/esbuild")?)
-        .env("WASM_OPT_BIN", existing("binaryen/bin/wasm-opt")?);
+        .env("WASM_OPT_BIN", existing(WASM_OPT)?);
     progress::run(&format!("bundling {name}"), command)
+}
+
+/// `worker-build` always keeps the section of names, an eighth of what an isolate would load.
+fn take_names_out(build: &Path, name: &str) -> Result<()> {
+    let mut command = Command::new(existing(WASM_OPT)?);
+    command.current_dir(build).args(["index_bg.wasm", "-o", "index_bg.wasm", &format!("--symbolmap={NAMES}")]);
+    progress::run(&format!("taking the names out of {name}"), command)
 }
 
 fn existing(path: &str) -> Result<PathBuf> {
