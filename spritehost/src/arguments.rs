@@ -77,6 +77,9 @@ pub(crate) struct Serve {
     /// Drop the memory of a frozen sprite after this long.
     #[arg(long, value_parser = parse_duration, default_value = "10m")]
     pub cold_after: Duration,
+    /// Keep so many cold sprites ready to boot, those that went cold last; each takes a megabyte of the machine's memory.
+    #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u8).range(..=128))]
+    pub ready: u8,
     /// The host in sprites' URLs.
     #[arg(long, default_value = "127.0.0.1")]
     pub public_host: String,

@@ -22,6 +22,7 @@ use crate::metrics::Metrics;
 use crate::network::Network;
 use crate::operations::Calls;
 use crate::sprite::{Sprite, SpriteError};
+use crate::standbys::Standbys;
 use crate::store::{Record, Store};
 
 mod runtime;
@@ -52,6 +53,8 @@ pub(crate) struct Shared {
     pub calls: Calls,
     /// What a sprite may not exceed.
     pub limits: Arc<Limits>,
+    /// Which cold sprites are ready to boot.
+    pub standbys: Standbys,
     /// What is counted.
     pub metrics: Metrics,
 }
@@ -104,6 +107,7 @@ impl Host {
             faults: Faults::default(),
             calls: Calls::default(),
             limits: Limits::new(options.running_limit, options.creation_limit),
+            standbys: Standbys::new(options.ready.into()),
             metrics: Metrics::default(),
         };
         let host = Arc::new(Self {
@@ -194,6 +198,7 @@ impl Host {
 
     /// Puts every sprite away in order and removes what this run has set up.
     pub(crate) async fn stop(self: &Arc<Self>) {
+        self.shared.standbys.close();
         let mut ending = tokio::task::JoinSet::new();
         for sprite in self.all() {
             let folder = self.shared.runtime.join("s").join(sprite.record().name);

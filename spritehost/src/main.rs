@@ -29,6 +29,7 @@ mod operator;
 mod policy;
 mod server;
 mod sprite;
+mod standbys;
 mod store;
 mod wire;
 

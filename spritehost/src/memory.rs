@@ -1,9 +1,11 @@
-//! When the machine's memory runs short, frozen sprites are dropped: the one that has been frozen the longest first.
+//! When the machine's memory runs short, cold sprites are ready to boot no more, and frozen sprites are dropped: the one
+//! that has been so the longest first.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use crate::arguments::Serve;
 use crate::host::Host;
 
 /// How often memory is looked at.
@@ -11,10 +13,13 @@ const EVERY: Duration = Duration::from_secs(1);
 
 /// Watches memory as long as the host runs.
 pub(crate) async fn watch(host: Arc<Host>) {
-    let reserve = u64::from(host.shared.options.memory_reserve) * 1024 * 1024;
     loop {
         tokio::time::sleep(EVERY).await;
-        if available().is_none_or(|left| left >= reserve) {
+        if !is_short(&host.shared.options) {
+            continue;
+        }
+        if let Some(ready) = host.shared.standbys.take_oldest() {
+            ready.stand_down().await;
             continue;
         }
         let warm = host.all().into_iter().filter_map(|sprite| Some((sprite.warm_since()?, sprite)));
@@ -26,6 +31,12 @@ pub(crate) async fn watch(host: Arc<Host>) {
             host.shared.metrics.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }
+}
+
+/// Whether the machine has less memory left than it should.
+pub(crate) fn is_short(options: &Serve) -> bool {
+    let reserve = u64::from(options.memory_reserve) * 1024 * 1024;
+    available().is_some_and(|left| left < reserve)
 }
 
 /// Memory of the machine that programs can still have, in bytes.

@@ -27,6 +27,8 @@ const DISK_AGE: Duration = Duration::from_mins(1);
 pub(crate) struct Metrics {
     /// From cold to running.
     pub boots: Timed,
+    /// From cold to running, with everything ready.
+    pub ready_boots: Timed,
     /// From warm to running.
     pub thaws: Timed,
     /// Frozen sprites that were dropped because memory ran short.
@@ -87,9 +89,12 @@ fn render(host: &Host, disks: &BTreeMap<String, u64>) -> String {
     let unlisted = host.shared.calls.all_unlisted().0.to_string();
     family("unlisted_calls_total", "counter", "Calls that the API doesn't have.", vec![(String::new(), unlisted)]);
 
+    let ready = host.shared.standbys.count().to_string();
+    family("ready_sprites", "gauge", "Cold sprites that are ready to boot.", vec![(String::new(), ready)]);
+
     let metrics = &host.shared.metrics;
     let (mut counts, mut sums) = (Vec::new(), Vec::new());
-    for (from, timed) in [("cold", &metrics.boots), ("warm", &metrics.thaws)] {
+    for (from, timed) in [("cold", &metrics.boots), ("ready", &metrics.ready_boots), ("warm", &metrics.thaws)] {
         let (count, seconds) = timed.read();
         counts.push((format!("{{from=\"{from}\"}}"), count.to_string()));
         sums.push((format!("{{from=\"{from}\"}}"), seconds.to_string()));

@@ -27,7 +27,7 @@ use std::sync::{Arc, Mutex};
 
 use snapvm_protocol::sprites::NetworkPolicy;
 use tokio::net::{TcpListener, TcpSocket, TcpStream, UdpSocket};
-use tokio::task::AbortHandle;
+use tokio::task::{AbortHandle, JoinHandle};
 
 use crate::arguments::Serve;
 use crate::guest::lock;
@@ -103,7 +103,8 @@ pub(crate) struct Network {
 pub(crate) struct Place {
     network: Arc<Network>,
     namespace: Arc<OwnedFd>,
-    slot: u32,
+    /// Until it is given back.
+    slot: Option<u32>,
     interface: String,
     resolver: Arc<Resolver>,
     serving: Vec<AbortHandle>,
@@ -161,7 +162,7 @@ impl Network {
         let mut place = Place {
             network: self.clone(),
             namespace: Arc::new(namespace),
-            slot,
+            slot: Some(slot),
             interface,
             resolver,
             serving: Vec::new(),
@@ -169,7 +170,7 @@ impl Network {
         if !policy.rules.is_empty() {
             place.resolver.police(policy).await?;
         }
-        let (host, guest) = place.addresses();
+        let (host, guest) = self.addresses(slot);
         let (name, own) = (&place.interface, std::process::id());
         let inside = format!(
             "link set lo up\naddr add {DIAL_ADDRESS}/32 dev lo\n\
@@ -184,6 +185,12 @@ impl Network {
             .map_err(|error| NetworkError::at("ip")(io::Error::from(error)))??;
         place.serve_names().await.map_err(NetworkError::at("name server"))?;
         Ok(place)
+    }
+
+    /// The host's and the guest's address of a slot.
+    fn addresses(&self, slot: u32) -> (Ipv4Addr, Ipv4Addr) {
+        let base = self.block.to_bits() + slot * 4;
+        (Ipv4Addr::from_bits(base + 1), Ipv4Addr::from_bits(base + 2))
     }
 
     /// Removes rules and interfaces.
@@ -209,12 +216,6 @@ async fn remove_interface(name: String) {
 }
 
 impl Place {
-    /// The host's and the guest's address.
-    fn addresses(&self) -> (Ipv4Addr, Ipv4Addr) {
-        let base = self.network.block.to_bits() + self.slot * 4;
-        (Ipv4Addr::from_bits(base + 1), Ipv4Addr::from_bits(base + 2))
-    }
-
     /// Connects from inside the sprite.
     pub(crate) async fn connect(&self, target: SocketAddr) -> io::Result<TcpStream> {
         let make = move || namespace::socket(target.is_ipv6());
@@ -238,6 +239,13 @@ impl Place {
         Ok(())
     }
 
+    /// Gives the place back; when this returns another sprite can have it.
+    pub(crate) async fn leave(mut self) {
+        if let Some(leaving) = self.give_back() {
+            let _ = leaving.await;
+        }
+    }
+
     /// Puts a policy in force.
     pub(crate) async fn police(&self, policy: &NetworkPolicy) -> Result<(), NetworkError> {
         self.resolver.police(policy).await
@@ -253,22 +261,25 @@ impl Place {
         };
         TcpListener::from_std(self.network.namespaces.run(self.namespace.clone(), bind).await??)
     }
+
+    fn give_back(&mut self) -> Option<JoinHandle<()>> {
+        for serving in self.serving.drain(..) {
+            serving.abort();
+        }
+        let slot = self.slot.take()?;
+        let (network, name, resolver) = (self.network.clone(), self.interface.clone(), self.resolver.clone());
+        let runtime = tokio::runtime::Handle::try_current().ok()?;
+        Some(runtime.spawn(async move {
+            remove_interface(name).await;
+            resolver.stop().await;
+            lock(&network.used).remove(&slot);
+        }))
+    }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        for serving in &self.serving {
-            serving.abort();
-        }
-        let (network, slot, name) = (self.network.clone(), self.slot, self.interface.clone());
-        let resolver = self.resolver.clone();
-        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            runtime.spawn(async move {
-                remove_interface(name).await;
-                resolver.stop().await;
-                lock(&network.used).remove(&slot);
-            });
-        }
+        drop(self.give_back());
     }
 }
 

@@ -7,6 +7,8 @@
 //!                                  awake()
 //! ```
 //!
+//! What a cold sprite will boot in may be ready, which nobody but the host's operator can tell: see [`standby`].
+//!
 //! Invariants:
 //! * Transitions happen under one lock ([`Sprite::phase`]), so any number of waiters make one wake.
 //! * [`Awake`] is counted while the lock is held, and a sprite is only frozen when the count is 0 under the lock: nobody
@@ -38,6 +40,7 @@ mod link;
 pub(crate) mod ports;
 pub(crate) mod services;
 pub(crate) mod sessions;
+mod standby;
 pub(crate) mod tasks;
 
 pub(crate) use activity::{Activity, Guard};
@@ -91,8 +94,8 @@ pub(crate) enum SpriteError {
 
 /// What a sprite is doing.
 enum Phase {
-    /// No processes.
-    Cold,
+    /// No processes of its own; what it will boot in may stand by.
+    Cold(Option<Box<standby::Standby>>),
     /// Processes run.
     Running(Arc<Boot>),
     /// Processes stand still since then.
@@ -130,7 +133,7 @@ impl Sprite {
         let sprite = Arc::new(Self {
             shared,
             record: Mutex::new(record),
-            phase: tokio::sync::Mutex::new(Phase::Cold),
+            phase: tokio::sync::Mutex::new(Phase::Cold(None)),
             status: Mutex::new(SpriteStatus::Cold),
             tasks: tasks::Tasks::new(activity.clone()),
             activity,

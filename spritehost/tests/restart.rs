@@ -52,6 +52,26 @@ async fn a_stop_in_order_leaves_nothing_but_the_state() {
 }
 
 #[tokio::test]
+async fn a_sprite_that_is_ready_to_boot_goes_with_the_host() {
+    let mut host = Host::start(&["--warm-after", "100ms", "--cold-after", "100ms"]).await;
+    host.create("ready").await;
+    for signal in [Signal::TERM, Signal::KILL] {
+        host.until_ready("ready").await;
+        let instance = host.instance().to_owned();
+        host.stop(signal);
+        if signal == Signal::KILL {
+            host.run_again();
+            assert_eq!(host.status("ready").await, "cold");
+        }
+        assert_eq!(left_behind(&instance), [""; 0], "{signal:?}");
+        if signal == Signal::TERM {
+            host.run_again();
+        }
+    }
+    assert_eq!(host.run("ready", "echo awake").await.stdout, "awake\n");
+}
+
+#[tokio::test]
 async fn after_a_crash_the_next_start_clears_up() {
     let mut host = Host::start(&[]).await;
     let url = host.run_app("stays").await;

@@ -3,21 +3,22 @@
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use snapvm_protocol::sprites::NetworkPolicy;
-use tokio::net::{TcpListener, TcpStream, UnixListener};
+use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
 use super::link::{Link, Operation};
 use super::services::Services;
 use super::sessions::Sessions;
+use super::standby::Standby;
 use super::{Sprite, SpriteError};
-use crate::container::{Container, Limits, Plan};
+use crate::container::Container;
 use crate::guest::lock;
-use crate::network::{DIAL_ADDRESS, Place};
+use crate::network::Place;
 use crate::wire::{self, Program, ToGuest};
 
 /// The user's home, and where programs start.
@@ -44,40 +45,9 @@ pub(crate) struct Boot {
 }
 
 impl Boot {
-    /// Boots a sprite: container, network, dial origin, guest socket, services.
-    pub(super) async fn start(sprite: &Arc<Sprite>) -> Result<Arc<Self>, SpriteError> {
-        static SERIAL: AtomicU32 = AtomicU32::new(0);
-        let (shared, record) = (sprite.shared.as_ref(), sprite.record());
-        let folder = shared.runtime.join("s").join(&record.name);
-        let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
-        let id = format!("{}-{}-{serial}", record.name, std::process::id());
-        let socket = listen_in(&folder.join("guest"))?;
-        let (host, guest) = wire::pair()?;
-        let plan = Plan {
-            cgroup: &format!("{}/{id}", crate::container::cgroup_of(shared.instance)),
-            id,
-            runc: &shared.runtime.join("runc"),
-            folder: &folder,
-            image: &shared.image,
-            folders: &shared.store.folder(&record.name),
-            disk: &record.disk,
-            init: &shared.store.file("guest-init"),
-            hostname: &record.name,
-            limits: Limits {
-                memory: record.memory.unwrap_or(shared.options.memory),
-                processes: shared.options.processes,
-                cpus: record.cpus,
-            },
-        };
-        let container = Container::start(plan, guest).await?;
-        let connected = Self::connect(sprite, host, &container).await;
-        let (link, place, dial) = match connected {
-            Ok(connected) => connected,
-            Err(error) => {
-                let _ = container.end().await;
-                return Err(error);
-            }
-        };
+    /// Has a sprite begin to run in what stands by for it: dial origin, guest socket, services.
+    pub(super) async fn begin(sprite: &Arc<Sprite>, standby: Standby) -> Arc<Self> {
+        let Standby { link, container, place, socket, dials } = standby;
         let boot = Arc::new(Self {
             link,
             container,
@@ -88,32 +58,12 @@ impl Boot {
             cut: Mutex::new(CancellationToken::new()),
             still: AtomicBool::new(false),
         });
-        if let (Some(listener), Some(dial)) = (dial, &shared.options.dial) {
+        if let (Some(listener), Some(dial)) = (dials, &sprite.shared.options.dial) {
             tokio::spawn(accept_dials(boot.clone(), listener, dial.target));
         }
         crate::api::guest_socket::start(sprite.clone(), socket, boot.over.clone());
-        boot.services.start_all(&boot, &record).await;
-        Ok(boot)
-    }
-
-    /// What is needed besides the container.
-    async fn connect(
-        sprite: &Sprite,
-        socket: OwnedFd,
-        container: &Container,
-    ) -> Result<(Link, Place, Option<TcpListener>), SpriteError> {
-        let shared = sprite.shared.as_ref();
-        let link = Link::start(socket)?;
-        let place = shared.network.join(container.network.try_clone()?, &sprite.record().policy).await?;
-        let mut hosts = Vec::new();
-        let mut listener = None;
-        if let Some(dial) = &shared.options.dial {
-            listener = Some(place.listen(dial.port).await?);
-            hosts.push(format!("{DIAL_ADDRESS}\t{}", dial.name));
-        }
-        let hostname = sprite.record().name;
-        link.set_up(&ToGuest::Setup { hostname, hosts, resolver: crate::network::resolver_text() }).await?;
-        Ok((link, place, listener))
+        boot.services.start_all(&boot, &sprite.record()).await;
+        boot
     }
 
     /// Connects to the guest's port 8080.
@@ -239,17 +189,6 @@ pub(super) fn pipe_from_guest() -> std::io::Result<(tokio::net::unix::pipe::Rece
 /// Borrows descriptors for a message.
 pub(super) fn borrow(ends: &[OwnedFd]) -> Vec<BorrowedFd<'_>> {
     ends.iter().map(AsFd::as_fd).collect()
-}
-
-/// Listens on the guest socket. The folder is the host's: a guest can't put something else in its place.
-fn listen_in(folder: &std::path::Path) -> std::io::Result<UnixListener> {
-    use std::os::unix::fs::PermissionsExt;
-    std::fs::create_dir_all(folder)?;
-    let path = folder.join("api.sock");
-    let _ = std::fs::remove_file(&path);
-    let listener = UnixListener::bind(&path)?;
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o666))?;
-    Ok(listener)
 }
 
 /// Forwards what a sprite dials to the dial origin.

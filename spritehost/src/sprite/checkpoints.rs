@@ -17,11 +17,24 @@ impl Sprite {
         let sprite = self.clone();
         // In a task of its own: a caller who goes away must not leave half a checkpoint behind.
         let keeping = tokio::spawn(async move {
-            let phase = sprite.phase.lock().await;
+            let mut phase = sprite.phase.lock().await;
             lock(&sprite.record).disk.check_room()?;
             let kept = match &*phase {
                 Phase::Gone => Err(SpriteError::Gone),
-                Phase::Cold => sprite.keep_upper(&comment).await,
+                Phase::Cold(_) => {
+                    // It has the upper folder mounted.
+                    let stood_by = sprite.take_standby(&mut phase).await;
+                    let is_ready = stood_by.is_some();
+                    if let Some(standby) = stood_by {
+                        standby.end().await;
+                    }
+                    let kept = sprite.keep_upper(&comment).await;
+                    if is_ready {
+                        let sprite = sprite.clone();
+                        tokio::spawn(async move { sprite.stand_by().await });
+                    }
+                    kept
+                }
                 Phase::Warm(..) => sprite.keep_copy(&comment).await,
                 Phase::Running(boot) => {
                     boot.stand_still().await?;
@@ -88,7 +101,7 @@ impl Sprite {
             if lock(&sprite.record).disk.find(&id).is_none() {
                 return Err(SpriteError::NoCheckpoint);
             }
-            let old = std::mem::replace(&mut *phase, Phase::Cold);
+            let old = std::mem::replace(&mut *phase, Phase::Cold(None));
             sprite.end(old, false).await;
             crate::container::clear(&sprite.shared.runtime.join("s").join(lock(&sprite.record).name.clone()));
             sprite.change(|record| {

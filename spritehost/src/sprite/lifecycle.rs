@@ -5,8 +5,10 @@ use std::time::{Duration, Instant};
 
 use snapvm_protocol::sprites::{NetworkPolicy, SpriteStatus};
 
+use super::standby::Standby;
 use super::{Awake, Boot, Phase, Sprite, SpriteError};
 use crate::guest::lock;
+use crate::network::NetworkError;
 
 /// After a failure to freeze, the next try.
 const RETRY: Duration = Duration::from_secs(5);
@@ -32,13 +34,22 @@ impl Sprite {
                 self.shared.metrics.thaws.add(started.elapsed());
                 boot.clone()
             }
-            Phase::Cold => {
+            Phase::Cold(_) => {
                 let (place, started) = (self.shared.limits.run()?, Instant::now());
-                let boot = Boot::start(self).await?;
+                let standby = self.take_standby(&mut phase).await;
+                let (timed, was_ready) = match &standby {
+                    Some(_) => (&self.shared.metrics.ready_boots, true),
+                    None => (&self.shared.metrics.boots, false),
+                };
+                let standby = match standby {
+                    Some(standby) => standby,
+                    None => self.make_standby().await?,
+                };
+                let boot = Boot::begin(self, standby).await;
                 *lock(&self.place) = Some(place);
-                self.shared.metrics.boots.add(started.elapsed());
+                timed.add(started.elapsed());
                 tokio::spawn(watch_death(self.clone(), boot.clone()));
-                tracing::info!(sprite = lock(&self.record).name, elapsed = ?started.elapsed(), "booted");
+                tracing::info!(sprite = lock(&self.record).name, was_ready, elapsed = ?started.elapsed(), "booted");
                 boot
             }
         };
@@ -56,8 +67,65 @@ impl Sprite {
         self.change(|record| record.policy = policy.clone())?;
         match &*phase {
             Phase::Gone => Err(SpriteError::Gone),
-            Phase::Cold => Ok(()),
+            Phase::Cold(None) => Ok(()),
+            Phase::Cold(Some(standby)) => standby.police(&policy).await,
             Phase::Running(boot) | Phase::Warm(boot, _) => boot.police(&policy).await,
+        }
+    }
+
+    /// What is to be booted in. Where every address is taken, sprites that only are ready to boot give way.
+    async fn make_standby(&self) -> Result<Standby, SpriteError> {
+        loop {
+            match Standby::make(self).await {
+                Err(SpriteError::Network(NetworkError::Full)) => match self.shared.standbys.take_oldest() {
+                    Some(oldest) => oldest.stand_down().await,
+                    None => return Err(NetworkError::Full.into()),
+                },
+                made => return made,
+            }
+        }
+    }
+
+    /// Takes what stands by for it, if that lives; with the lock held.
+    pub(super) async fn take_standby(&self, phase: &mut Phase) -> Option<Standby> {
+        let Phase::Cold(standby) = phase else { return None };
+        let standby = *standby.take()?;
+        self.shared.standbys.remove(self);
+        if standby.is_alive() {
+            return Some(standby);
+        }
+        standby.end().await;
+        None
+    }
+
+    /// Makes a cold sprite ready to boot, where the host has room for one more that is. Whoever wants it awake meanwhile
+    /// waits for just this.
+    pub(super) async fn stand_by(self: &Arc<Self>) {
+        let mut phase = self.phase.lock().await;
+        // Under the lock: a host that stops closes them first, and puts its sprites away then.
+        let has_room = self.shared.standbys.are_open() && !crate::memory::is_short(&self.shared.options);
+        if !matches!(*phase, Phase::Cold(None)) || !has_room {
+            return;
+        }
+        match Standby::make(self).await {
+            Ok(standby) => *phase = Phase::Cold(Some(Box::new(standby))),
+            Err(error) => {
+                tracing::warn!(%error, sprite = lock(&self.record).name, "making it ready to boot");
+                return;
+            }
+        }
+        let surplus = self.shared.standbys.add(self);
+        drop(phase);
+        if let Some(oldest) = surplus {
+            oldest.stand_down().await;
+        }
+    }
+
+    /// Ends what stands by for it, if something does.
+    pub(crate) async fn stand_down(&self) {
+        let mut phase = self.phase.lock().await;
+        if let Some(standby) = self.take_standby(&mut phase).await {
+            standby.end().await;
         }
     }
 
@@ -67,7 +135,7 @@ impl Sprite {
         if matches!(*phase, Phase::Gone) {
             return;
         }
-        let old = std::mem::replace(&mut *phase, Phase::Cold);
+        let old = std::mem::replace(&mut *phase, Phase::Cold(None));
         self.end(old, in_order).await;
     }
 
@@ -90,7 +158,11 @@ impl Sprite {
                 boot.end(true).await;
             }
             Phase::Warm(boot, _) => boot.end(false).await,
-            Phase::Cold | Phase::Gone => {}
+            Phase::Cold(Some(standby)) => {
+                self.shared.standbys.remove(self);
+                standby.end().await;
+            }
+            Phase::Cold(None) | Phase::Gone => {}
         }
         self.tasks.clear_all();
         lock(&self.place).take();
@@ -111,7 +183,7 @@ impl Sprite {
         if !matches!(*phase, Phase::Warm(..)) {
             return false;
         }
-        let old = std::mem::replace(&mut *phase, Phase::Cold);
+        let old = std::mem::replace(&mut *phase, Phase::Cold(None));
         self.end(old, false).await;
         true
     }
@@ -123,7 +195,7 @@ impl Sprite {
         let now = Instant::now();
         let (warm_after, cold_after) = (self.shared.options.warm_after, self.shared.options.cold_after);
         match &*phase {
-            Phase::Cold | Phase::Gone => None,
+            Phase::Cold(_) | Phase::Gone => None,
             Phase::Running(boot) => {
                 let idle_since = self.activity.idle_since()?;
                 let due = self.tasks.until().map_or(idle_since, |end| end.max(idle_since)) + warm_after;
@@ -144,8 +216,10 @@ impl Sprite {
                 if due > now {
                     return Some(due);
                 }
-                let old = std::mem::replace(&mut *phase, Phase::Cold);
+                let old = std::mem::replace(&mut *phase, Phase::Cold(None));
                 self.end(old, false).await;
+                let sprite = self.clone();
+                tokio::spawn(async move { sprite.stand_by().await });
                 None
             }
         }
@@ -179,7 +253,7 @@ async fn watch_death(sprite: Arc<Sprite>, boot: Arc<Boot>) {
     let is_it = matches!(&*phase, Phase::Running(now) | Phase::Warm(now, _) if Arc::ptr_eq(now, &boot));
     if is_it {
         tracing::warn!(sprite = lock(&sprite.record).name, "process 1 is gone; the sprite is cold now");
-        let old = std::mem::replace(&mut *phase, Phase::Cold);
+        let old = std::mem::replace(&mut *phase, Phase::Cold(None));
         sprite.end(old, false).await;
     }
 }

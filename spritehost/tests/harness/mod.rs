@@ -154,6 +154,26 @@ impl Host {
         }
     }
 
+    /// A sprite's process 1, as the host sees it: the one that runs, or the one that stands by.
+    pub(crate) fn first_process(&self, name: &str) -> Option<i32> {
+        let file = format!("/run/spritehost/{}/s/{name}/pid", self.instance());
+        std::fs::read_to_string(file).ok()?.trim().parse().ok()
+    }
+
+    /// Wakes a sprite, and waits until it is cold again and something stands by for it.
+    pub(crate) async fn until_ready(&self, name: &str) {
+        // It keeps it awake, so that the process is the one that runs.
+        let (held, _) = self.terminal(name, "read line", "").await;
+        let running = self.first_process(name);
+        drop(held);
+        let started = Instant::now();
+        while self.first_process(name).is_none_or(|pid| Some(pid) == running) {
+            assert!(started.elapsed() < DEADLINE * 3, "nothing stands by for {name}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        self.until(name, "cold").await;
+    }
+
     pub(crate) async fn write(&self, name: &str, path: &str, body: impl Into<Bytes>) -> Value {
         let path = format!("/v1/sprites/{name}/fs/write?path={path}&mode=0755&mkdirParents=true");
         let reply = self.call(Method::PUT, &path, body).await;
