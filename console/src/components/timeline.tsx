@@ -44,6 +44,7 @@ export function KindSelect({
   return (
     <Select
       size="xs"
+      flex="1 1 9rem"
       aria-label="Kind"
       placeholder="Everything"
       clearable

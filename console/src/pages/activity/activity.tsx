@@ -26,6 +26,7 @@ export function OrgActivity() {
         <>
           <Select
             size="xs"
+            flex="1 1 9rem"
             aria-label="Machine"
             placeholder="All machines"
             clearable
