@@ -118,7 +118,7 @@ fn a_restore_is_taken_in_every_state_and_nothing_of_before_gets_through() {
             Event::Settled,
             Event::Replaced,
             Event::WakeSent,
-            Event::Looked { status: None },
+            Event::NoAgent,
             Event::Looked { status: Some(SpriteStatus::Warm) },
             Event::SleepReady { sleep: 1 },
             Event::Failed { work: Work::Wake, reason: "late".into() },
@@ -226,6 +226,7 @@ proptest! {
                 prop_assert!(!machine.connected, "{:?}", event);
             } else if was_restoring {
                 let ends = matches!(event, Event::CheckpointDone { .. } | Event::CheckpointRefused { .. }
+                    | Event::Looked { status: None }
                     | Event::Failed { work: Work::Checkpoint, .. });
                 prop_assert!(ends, "{:?} ended a restore", event);
             }

@@ -37,15 +37,19 @@ fn is_told_to_sleep(effects: &[Effect]) -> bool {
     effects.iter().any(|effect| matches!(effect, Effect::Tell(ToAgent::Sleep { .. })))
 }
 
-fn restore() -> Event {
+fn checkpoint(what: What, number: u32) -> Event {
     let order = Order {
         id: CheckpointId::new(NOW, [7; 10]),
-        order: "order 1".into(),
-        what: What::Restoring,
-        name: Some("v1".into()),
+        order: format!("order {number}"),
+        what,
+        name: (what != What::Making).then(|| "v1".into()),
         comment: String::new(),
     };
     Event::Checkpoint { order }
+}
+
+fn restore() -> Event {
+    checkpoint(What::Restoring, 1)
 }
 
 /// An eviction came between the decision and the word (seed 883): nobody prepared, and nobody was asked again.
@@ -211,4 +215,124 @@ fn a_late_word_of_an_earlier_turn_means_nothing() {
     machine.on(Event::Start { by: ada() }, NOW).unwrap();
     assert_eq!(machine.finish(Work::Look, begun, looked(SpriteStatus::Cold), NOW).unwrap(), []);
     assert_eq!(machine.state, State::Running);
+}
+
+/// Somebody had made the sprite anew under its name before its id was recorded (seed 300889): every wake failed.
+#[test]
+fn a_sprite_without_an_agent_gets_one_again() {
+    let mut machine = at(State::Hibernated);
+    machine.on(Event::Start { by: ada() }, NOW).unwrap();
+    let effects = machine.on(Event::NoAgent, NOW).unwrap();
+    assert!(effects.iter().any(|effect| matches!(effect, Effect::Save(Some(line)) if line.kind == "agent")));
+    assert_eq!(machine.on(Event::Alarm, NOW + 1_000).unwrap().last(), Some(&Effect::Work(Work::Provision)));
+    assert_eq!(machine.on(Event::Provisioned, NOW + 2_000).unwrap(), [Effect::Work(Work::Wake)]);
+    machine.on(Event::Hello, NOW + 3_000).unwrap();
+    assert!(machine.is_ready());
+}
+
+/// The same of one that is called running, and of one whose runtime loses its agent for ever.
+#[test]
+fn an_agent_that_is_not_there_is_not_made_for_ever() {
+    for state in [State::Creating, State::Waking, State::Running] {
+        let (mut machine, mut now) = (at(state), NOW);
+        for _ in 0..20 {
+            machine.on(Event::NoAgent, now).unwrap();
+            let Some(alarm) = machine.alarm_ms else { break };
+            now = now.max(alarm);
+            if machine.on(Event::Alarm, now).unwrap().contains(&Effect::Work(Work::Provision)) {
+                machine.on(Event::Provisioned, now).unwrap();
+            }
+        }
+        assert_eq!(machine.state, State::Failed, "from {state}");
+        assert!(machine.reason.contains("no agent in its runtime"), "{}", machine.reason);
+    }
+}
+
+/// The record had taken the next order while the answer to the word about the last one was lost (seeds 303949, 328811).
+#[test]
+fn an_order_about_a_checkpoint_that_follows_one_that_is_done_is_begun() {
+    let mut machine = at(State::Hibernated);
+    machine.on(checkpoint(What::Making, 1), NOW).unwrap();
+    let told = machine.turn_of(Work::TellCheckpoint);
+    machine.on(Event::CheckpointDone { name: Some("v1".into()) }, NOW).unwrap();
+    assert!(machine.on(checkpoint(What::Restoring, 2), NOW).unwrap().contains(&Effect::Work(Work::Checkpoint)));
+    // What comes of the first one says nothing of the second.
+    let done = Event::CheckpointDone { name: Some("v1".into()) };
+    assert_eq!(machine.finish(Work::Checkpoint, told, done, NOW).unwrap(), [Effect::Work(Work::Checkpoint)]);
+    assert!(machine.checkpoints.is_restoring());
+    machine.on(Event::CheckpointDone { name: None }, NOW).unwrap();
+    let late = machine.finish(Work::TellCheckpoint, told, Event::CheckpointTold, NOW).unwrap();
+    assert_eq!(late, [Effect::Work(Work::TellCheckpoint)]);
+    assert!(machine.checkpoints.job.is_some(), "the record has not heard of it");
+}
+
+/// A restore was tried for a minute although there was nothing left to restore (seeds 314259, 347156, 424863).
+#[test]
+fn an_order_about_a_checkpoint_ends_with_the_runtime() {
+    for what in [What::Making, What::Restoring, What::Deleting] {
+        for before in [State::Running, State::Hibernated, State::Failed] {
+            let mut machine = if before == State::Running { running() } else { at(before) };
+            machine.on(checkpoint(what, 1), NOW).unwrap();
+            let effects = machine.on(Event::Looked { status: None }, NOW).unwrap();
+            assert!(effects.contains(&Effect::Work(Work::TellCheckpoint)), "{what:?} from {before}");
+            assert!(machine.state == State::Failed && machine.vanished && !machine.checkpoints.is_busy());
+            // And so does one that comes later.
+            machine.on(Event::CheckpointTold, NOW).unwrap();
+            machine.on(checkpoint(what, 2), NOW).unwrap();
+            let effects = machine.on(Event::Looked { status: None }, NOW).unwrap();
+            assert!(effects.contains(&Effect::Work(Work::TellCheckpoint)), "{what:?} again");
+            assert!(machine.state == State::Failed && machine.reason.contains("Start it to make it anew"));
+        }
+    }
+}
+
+/// A line of history was kept, its write interrupted, and nothing said so (seeds 311503, 330148).
+#[test]
+fn whatever_is_to_be_written_is_known_to_the_next_instance() {
+    let mut machine = running();
+    machine.on(checkpoint(What::Making, 1), NOW).unwrap();
+    machine.on(Event::Holds { until_ms: vec![NOW + 60_000] }, NOW).unwrap();
+    assert!(!machine.unsaved);
+    let effects = machine.on(Event::Alarm, NOW + 60_000).unwrap();
+    assert!(effects.iter().any(|effect| matches!(effect, Effect::Save(Some(_)))) && machine.unsaved);
+}
+
+/// The reconciler's look was not begun beside one that still hung (seeds 351486, 691282).
+#[test]
+fn a_look_that_hung_from_before_is_taken_again() {
+    let mut machine = at(State::Hibernated);
+    let begun = machine.turn;
+    machine.on(Event::Stop { by: ada() }, NOW).unwrap();
+    let hung = Event::Failed { work: Work::Look, reason: "away".into() };
+    assert_eq!(machine.finish(Work::Look, begun, hung.clone(), NOW).unwrap(), [Effect::Work(Work::Look)]);
+    // One of the reconciler's begins with all of its tries, whatever failed before.
+    for _ in 0..10 {
+        machine.on(hung.clone(), NOW).unwrap();
+    }
+    machine.on(Event::Check { recorded: State::Stopped, desired: None }, NOW).unwrap();
+    machine.on(hung, NOW).unwrap();
+    let at = machine.alarm_ms.unwrap();
+    assert!(machine.on(Event::Alarm, at).unwrap().contains(&Effect::Work(Work::Look)));
+}
+
+/// A clock that jumped back made the next look at the runtime wait as long as an agent may prepare (seed 473065).
+#[test]
+fn a_look_is_never_further_away_than_the_next_one() {
+    let mut machine = at(State::Running);
+    machine.on(Event::Stop { by: ada() }, NOW).unwrap();
+    machine.on(looked(SpriteStatus::Running), NOW).unwrap();
+    assert_eq!(machine.alarm_ms, Some(NOW + 10_000));
+    let before = NOW - 30_000;
+    assert!(machine.on(Event::Alarm, before).unwrap().contains(&Effect::Work(Work::Look)));
+}
+
+/// It was called running, nobody answered, and what the record had ordered was forgotten over waking it (seed 1078015).
+#[test]
+fn a_machine_that_does_not_answer_is_not_woken_against_an_order() {
+    let mut machine = at(State::Running).ordered(Desired::Stopped);
+    machine.on(Event::Called { by: ada() }, NOW).unwrap();
+    while machine.state == State::Running {
+        machine.on(Event::Failed { work: Work::Wake, reason: "no answer".into() }, NOW).unwrap();
+    }
+    assert_eq!((machine.state, machine.desired()), (State::Stopping, Desired::Stopped));
 }

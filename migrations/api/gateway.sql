@@ -95,9 +95,10 @@ begin
 end $$;
 
 -- The sprite is gone, and its files with it: the next one belongs to a new generation, and what was let in before is
--- not any more. Asked twice for the same generation, it grows once. 200: `{"generation"}`.
+-- not any more. Asked twice for the same generation, it grows once; an order to restore may have raised it meanwhile, and
+-- then the record still has the sprite. 200: `{"generation"}`.
 create or replace function api.gateway_recreate(p_credential text, p_request text, p_machine text, p_generation int,
-  out status int, out body text)
+  p_sprite_id text, out status int, out body text)
 language plpgsql volatile security invoker set search_path = '' as $$
 begin
   select * into status, body from authz.enter_service('gateway', p_credential, p_request, p_machine::uuid);
@@ -106,7 +107,8 @@ begin
   end if;
   update app.machine m set generation = m.generation + 1, epoch = m.epoch + 1, sprite_name = null, sprite_id = null,
       sprite_url = null
-    where m.org_id = authz.org_id() and m.id = p_machine::uuid and m.generation = p_generation;
+    where m.org_id = authz.org_id() and m.id = p_machine::uuid
+      and (m.generation = p_generation or m.sprite_id = p_sprite_id);
   body := (select json_build_object('generation', m.generation) from app.machine m
     where m.org_id = authz.org_id() and m.id = p_machine::uuid)::text;
 end $$;
@@ -251,7 +253,7 @@ grant execute on function api.gateway_load(text, text, text), api.gateway_servic
   api.gateway_admit(text, text, text, int),
   api.service_exits(jsonb, jsonb),
   api.gateway_state(text, text, text, text, text, text, text, text, text, text, text, text, text, text, text, text, int),
-  api.gateway_recreate(text, text, text, int),
+  api.gateway_recreate(text, text, text, int, text),
   api.first_boot_news(jsonb, jsonb), api.gateway_service_status(text, text, text, text, text, text),
   api.gateway_terminal_ended(text, text, text, text, text), api.gateway_deleted(text, text, text),
   api.gateway_resolve(text, text, text, text), api.apps_authorize(text, text, text, text) to snap_app;

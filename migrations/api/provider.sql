@@ -30,7 +30,8 @@ begin
     select p.name, p.id, p.created_at,
       case when m.id is null then 'machine_gone'
         -- It keeps the name of the generation that it was made in; only one that was replaced is stale.
-        when m.sprite_name is not null and m.sprite_name <> p.name and p.generation < m.generation
+        -- Where none is recorded, it is one of the present generation that is being made.
+        when m.sprite_name is distinct from p.name and p.generation < m.generation
           then 'generation_stale' end as reason
     from jsonb_to_recordset(p_page::jsonb)
       as p (name text, id text, machine uuid, generation bigint, created_at timestamptz)

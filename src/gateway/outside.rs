@@ -138,6 +138,17 @@ impl World {
         ]
     }
 
+    /// What was found under the machine's name, if it is its sprite: the recorded one, or, as long as none is recorded,
+    /// one with its labels. Somebody may have deleted ours and made another: there is nothing of the machine's in it.
+    fn ours(&self, record: &Record, found: Option<Sprite>) -> Result<Sprite, Failure> {
+        let is_ours = |sprite: &Sprite| match &record.sprite_id {
+            Some(id) => *id == sprite.id,
+            None => self.labels(record).iter().all(|label| sprite.labels.contains(label)),
+        };
+        let sprite = found.filter(is_ours).ok_or(Failure::NoSprite)?;
+        Ok(self.sprites.checked(sprite, record.sprite_id.as_deref())?)
+    }
+
     /// The agent's binary: a static asset, addressed by its digest. Passed on as a stream.
     async fn agent_binary(&self) -> Result<wasm_bindgen::JsValue, Failure> {
         let unavailable = |error: worker::Error| Failure::Unavailable(error.to_string());
@@ -317,13 +328,8 @@ impl Outside for World {
     }
 
     async fn sprite(&self, record: &Record) -> Result<Sprite, Failure> {
-        let name = record.sprite_name();
-        let sprite = self.sprites.get(&name).await?.ok_or(Failure::NoSprite)?;
-        // Somebody deleted ours and made another one of its name: there is nothing of the machine's in it.
-        if record.sprite_id.as_ref().is_some_and(|id| *id != sprite.id) {
-            return Err(Failure::NoSprite);
-        }
-        Ok(self.sprites.checked(sprite, record.sprite_id.as_deref())?)
+        let found = self.sprites.get(&record.sprite_name()).await?;
+        self.ours(record, found)
     }
 
     async fn recreate(&self, record: &Record) -> Result<u32, Failure> {
@@ -331,22 +337,23 @@ impl Outside for World {
         struct Recreated {
             generation: u32,
         }
-        let arguments = vec![record.machine.to_string().into(), i32::try_from(record.generation).unwrap_or(0).into()];
+        let arguments = vec![
+            record.machine.to_string().into(),
+            i32::try_from(record.generation).unwrap_or(0).into(),
+            record.sprite_id.clone().into(),
+        ];
         let recreated: Recreated = parse(&self.run("gateway_recreate", arguments).await?)?;
         Ok(recreated.generation)
     }
 
     async fn provision(&self, record: &Record) -> Result<Sprite, Failure> {
         let wanted = self.create_request(record);
-        // A create whose reply was lost has left a sprite under the same name: it is ours if its labels say so.
-        let sprite = match self.sprites.get(&wanted.name).await? {
-            Some(sprite) if wanted.labels.iter().all(|label| sprite.labels.contains(label)) => sprite,
-            Some(_) => {
-                return Err(Failure::Unavailable("the runtime has a sprite of this name that is not ours".into()));
-            }
-            None => self.sprites.create(&wanted).await?,
+        // A create whose reply was lost has left a sprite under the same name.
+        let found = match self.sprites.get(&wanted.name).await? {
+            None if record.sprite_id.is_none() => Some(self.sprites.create(&wanted).await?),
+            found => found,
         };
-        let sprite = self.sprites.checked(sprite, record.sprite_id.as_deref())?;
+        let sprite = self.ours(record, found)?;
         if let Some(policy) = &self.policy {
             self.sprites.set_network_policy(&wanted.name, policy).await?;
         }
@@ -361,7 +368,10 @@ impl Outside for World {
 
     async fn restart_agent(&self, record: &Record) -> Result<(), Failure> {
         let name = record.sprite_name();
-        Ok(self.sprites.start_service(&name, SERVICE_NAME).await?)
+        match self.sprites.start_service(&name, SERVICE_NAME).await {
+            Err(SpritesError::Missing { .. }) => Err(Failure::NoAgent),
+            answer => Ok(answer?),
+        }
     }
 
     fn agent_digest(&self) -> &str {

@@ -20,6 +20,7 @@ use snapvm_protocol::ids::CheckpointId;
 use snapvm_protocol::lifecycle::MachineState;
 
 use super::desired::Wish;
+use super::state::Work;
 
 /// How long the agent may take to sync the file system before a checkpoint is made without its word.
 pub const SYNC_MS: u64 = 10_000;
@@ -135,15 +136,20 @@ pub struct Checkpoints {
     /// The last one that was begun.
     last: Option<String>,
     syncs: u64,
+    /// How many were begun.
+    #[serde(default)]
+    turn: u64,
 }
 
 impl Checkpoints {
-    /// Begins an order, unless it was begun before or another one is under way.
+    /// Begins an order, unless it was begun before or another one is under way. One that is done and followed by
+    /// another order has been told: the record takes one after the other.
     pub(super) fn begin(&mut self, order: Order, before: MachineState, now: u64) -> Option<&mut Job> {
-        if self.job.is_some() || self.last.as_ref() == Some(&order.order) {
+        if self.is_busy() || self.last.as_ref() == Some(&order.order) {
             return None;
         }
         self.last = Some(order.order.clone());
+        self.turn += 1;
         let (due_ms, until_ms) = (now + STEP_MS, now + DEADLINE_MS);
         Some(self.job.insert(Job {
             order,
@@ -162,9 +168,31 @@ impl Checkpoints {
         self.syncs
     }
 
+    /// Whether an order is under way.
+    #[must_use]
+    pub fn is_busy(&self) -> bool {
+        self.job.as_ref().is_some_and(|job| !matches!(job.step, Step::Done(_)))
+    }
+
     /// Whether the machine is going back to a checkpoint.
     #[must_use]
     pub fn is_restoring(&self) -> bool {
-        self.job.as_ref().is_some_and(|job| job.order.what == What::Restoring && !matches!(job.step, Step::Done(_)))
+        self.is_busy() && self.job.as_ref().is_some_and(|job| job.order.what == What::Restoring)
+    }
+
+    /// Counts orders.
+    #[must_use]
+    pub fn turn(&self) -> u64 {
+        self.turn
+    }
+
+    /// The work that the present step takes.
+    #[must_use]
+    pub fn work(&self) -> Option<Work> {
+        match self.job.as_ref()?.step {
+            Step::Syncing { .. } => None,
+            Step::Working => Some(Work::Checkpoint),
+            Step::Done(_) => Some(Work::TellCheckpoint),
+        }
     }
 }

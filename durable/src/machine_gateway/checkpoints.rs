@@ -15,7 +15,7 @@ use crate::terminal_session::command::Command as TerminalCommand;
 impl<O: Outside> Gateway<O> {
     /// Takes the record's order, if there is one that has not been begun.
     pub(super) async fn checkpoints(&self) -> Reply {
-        let is_busy = self.0.cache.borrow().as_ref().is_some_and(|cache| cache.machine.checkpoints.job.is_some());
+        let is_busy = self.0.cache.borrow().as_ref().is_some_and(|cache| cache.machine.checkpoints.is_busy());
         let Some(machine) = self.record().map(|record| record.machine).filter(|_| !is_busy) else {
             return self.present();
         };

@@ -16,6 +16,9 @@ use crate::terminal_session::command::Command as TerminalCommand;
 /// How long one request for a wake may take: a warm one answers within the first, a cold one within the later ones.
 const WAKE_TIMEOUTS_MS: [u64; 4] = [400, 1_000, 3_000, 12_000];
 
+/// The turn of what was begun in an older generation: none that the machine has.
+const NO_TURN: u64 = u64::MAX;
+
 impl<O: Outside> Gateway<O> {
     /// Takes an event: state to SQLite first, then everything outside.
     pub(super) async fn apply(&self, event: Event) -> Result<(), Refusal> {
@@ -108,7 +111,7 @@ impl<O: Outside> Gateway<O> {
     /// Begins work unless the same is under way. A sprite that is being made can't be deleted yet: the deletion waits
     /// for that, or one that nobody knows of would be left.
     fn spawn_work(&self, work: Work) {
-        let Some(turn) = self.0.cache.borrow().as_ref().map(|cache| cache.machine.turn) else { return };
+        let Some(turn) = self.0.cache.borrow().as_ref().map(|cache| cache.machine.turn_of(work)) else { return };
         let blocked = |other: &Work| *other == work || (work == Work::Delete && *other == Work::Provision);
         if self.0.at_work.borrow().iter().any(blocked) {
             return;
@@ -117,12 +120,14 @@ impl<O: Outside> Gateway<O> {
         let gateway = self.clone();
         let generation = self.record().map(|record| record.generation);
         background::run(&self.0.state, async move {
-            let event = match gateway.work(work).await {
+            let event = match gateway.work(work, turn).await {
                 Ok(event) => event,
                 Err(Failure::NoPlace(detail)) => Event::NotAdmitted { detail },
-                Err(Failure::NoSprite) if !matches!(work, Work::Provision | Work::Recreate | Work::Checkpoint) => {
-                    Event::Looked { status: None }
+                Err(Failure::NoAgent) => Event::NoAgent,
+                Err(failure @ Failure::NoSprite) if work == Work::Checkpoint && !gateway.is_made() => {
+                    Event::CheckpointRefused { reason: failure.to_string() }
                 }
+                Err(Failure::NoSprite) => Event::Looked { status: None },
                 Err(Failure::Limited { limit, retry_ms })
                     if !matches!(work, Work::Checkpoint | Work::TellCheckpoint) =>
                 {
@@ -135,15 +140,20 @@ impl<O: Outside> Gateway<O> {
             };
             gateway.0.at_work.borrow_mut().retain(|other| *other != work);
             // What was begun in an older generation says nothing of this one.
-            let fenced = !matches!(work, Work::Checkpoint | Work::TellCheckpoint | Work::Recreate | Work::Delete);
-            if fenced && gateway.record().map(|record| record.generation) != generation {
-                return;
-            }
+            let fenced = event == Event::Looked { status: None }
+                || !matches!(work, Work::Checkpoint | Work::TellCheckpoint | Work::Recreate | Work::Delete);
+            let is_old = fenced && gateway.record().map(|record| record.generation) != generation;
+            let turn = if is_old { NO_TURN } else { turn };
             let _ = Box::pin(gateway.take_turn(event, Some((work, turn)))).await;
         });
     }
 
-    async fn work(&self, work: Work) -> Result<Event, Failure> {
+    /// Whether there has been a sprite. Before, one that is not there is not gone.
+    fn is_made(&self) -> bool {
+        self.0.cache.borrow().as_ref().is_some_and(|cache| cache.machine.is_made())
+    }
+
+    async fn work(&self, work: Work, turn: u64) -> Result<Event, Failure> {
         let record = self.record().ok_or(Failure::NoMachine)?;
         match work {
             Work::Provision => {
@@ -154,7 +164,7 @@ impl<O: Outside> Gateway<O> {
             Work::Wake => {
                 self.take_place(record.machine).await?;
                 let sprite = self.sprite(&record).await?;
-                self.wake(&record, &sprite.url).await?;
+                self.wake(&record, &sprite.url, turn).await?;
                 Ok(Event::WakeSent)
             }
             Work::Look => {
@@ -233,8 +243,10 @@ impl<O: Outside> Gateway<O> {
     }
 
     /// Asks the agent, more and more patiently: a request that reaches a sprite whose agent does not listen yet hangs,
-    /// and one after it would not have.
-    async fn wake(&self, record: &Record, url: &str) -> Result<(), Failure> {
+    /// and one after it would not have. A wake that is not wanted any more goes no further.
+    async fn wake(&self, record: &Record, url: &str, turn: u64) -> Result<(), Failure> {
+        let is_wanted =
+            || self.0.cache.borrow().as_ref().is_some_and(|cache| cache.machine.turn_of(Work::Wake) == turn);
         let mut last = Failure::Unavailable("its agent was not asked".into());
         for timeout_ms in WAKE_TIMEOUTS_MS {
             // A ticket is good for one use, and the one before may have been used.
@@ -248,6 +260,9 @@ impl<O: Outside> Gateway<O> {
                     break;
                 }
                 Err(failure) => last = failure,
+            }
+            if !is_wanted() {
+                return Err(last);
             }
         }
         // It may be that its process is not there: the next try finds it started.

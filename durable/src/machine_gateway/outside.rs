@@ -128,6 +128,9 @@ pub enum Failure {
     /// The runtime knows no such sprite.
     #[error("the runtime has no such sprite")]
     NoSprite,
+    /// The sprite is there, and the agent is none of its services.
+    #[error("there is no agent in its runtime")]
+    NoAgent,
     /// A limit of the provider's account is reached. The text says which, how much is in use, and the way out.
     #[error("{limit}")]
     Limited {
@@ -190,17 +193,20 @@ pub trait Outside: 'static {
     /// Removes the record of a machine that is being deleted.
     async fn remove(&self, machine: MachineId) -> Result<(), Failure>;
 
-    /// The sprite of a record, checked: its id is the recorded one, or there is none; its URL is under the configured domain, and only
+    /// The sprite of a record, checked: its id is the recorded one, or none is and its labels are ours; its URL is under the configured domain, and only
     /// holders of our token may use it.
     async fn sprite(&self, record: &Record) -> Result<Sprite, Failure>;
     /// Gives up a sprite that is gone: the machine's generation grows by one, once however often this is asked of the
-    /// same generation. Answers the new one.
+    /// same generation or sprite. Answers the new one.
     async fn recreate(&self, record: &Record) -> Result<u32, Failure>;
-    /// Makes the sprite if there is none, delivers the agent, and has it started.
+    /// Makes the sprite if there is none and none was recorded, delivers the agent, and has it started.
     async fn provision(&self, record: &Record) -> Result<Sprite, Failure>;
     /// Asks the agent to wake. `Ok` when it took the ticket.
     async fn wake(&self, url: &str, ticket: &str, timeout_ms: u64) -> Result<(), Failure>;
     /// Has the agent's process started through the runtime's API, where it does not answer.
+    ///
+    /// # Errors
+    /// [`Failure::NoAgent`] among others.
     async fn restart_agent(&self, record: &Record) -> Result<(), Failure>;
     /// The digest of the agent that the platform carries.
     fn agent_digest(&self) -> &str;

@@ -97,7 +97,7 @@ pub struct Machine {
     /// Services that keep it awake while they run.
     #[serde(default)]
     pub keepers: Vec<String>,
-    /// Whether Postgres lacks the present state.
+    /// Whether Postgres lacks the present state, or a line of history.
     pub unsaved: bool,
     /// Seconds between looks at a runtime that has not paused yet.
     pub looks_seconds: Vec<u64>,
@@ -272,6 +272,8 @@ pub enum Event {
     Provisioned,
     /// The agent took a wake and is about to dial.
     WakeSent,
+    /// The sprite is there, and has no agent.
+    NoAgent,
     /// The organization has no place for one more awake machine.
     NotAdmitted {
         /// Why, for people.
@@ -325,7 +327,7 @@ pub enum Work {
     /// Make the sprite, deliver the agent: [`Event::Provisioned`] or [`Event::Failed`].
     Provision,
     /// Ask the agent over HTTP to wake and dial, if the organization has a place for it: [`Event::WakeSent`],
-    /// [`Event::NotAdmitted`] or [`Event::Failed`].
+    /// [`Event::NotAdmitted`], [`Event::NoAgent`] or [`Event::Failed`].
     Wake,
     /// Ask the runtime what the sprite is doing: [`Event::Looked`] or [`Event::Failed`].
     Look,
@@ -446,21 +448,36 @@ impl Machine {
         transitions::on(self, event, now_ms)
     }
 
+    /// The turn that work is begun at: of the machine's life, or of its orders about checkpoints.
+    #[must_use]
+    pub fn turn_of(&self, work: Work) -> u64 {
+        match work {
+            Work::Checkpoint | Work::TellCheckpoint => self.checkpoints.turn(),
+            _ => self.turn,
+        }
+    }
+
     /// Takes what work says that was begun at a turn. A late word on something that has moved on since means nothing:
     /// what the state needs is begun anew.
     ///
     /// # Errors
     /// None: work orders nothing.
     pub fn finish(&mut self, work: Work, turn: u64, event: Event, now_ms: u64) -> Result<Vec<Effect>, Refusal> {
-        // A deletion lasts from its order to its end; what upgrades and checkpoints say names theirs.
-        let is_named =
-            matches!(work, Work::Delete | Work::Deliver | Work::Settle | Work::Checkpoint | Work::TellCheckpoint);
-        if turn == self.turn || is_named {
+        // A deletion lasts from its order to its end; what upgrades say names theirs.
+        let is_named = matches!(work, Work::Delete | Work::Deliver | Work::Settle);
+        if turn == self.turn_of(work) || is_named {
             return self.on(event, now_ms);
         }
         match self.state {
+            // What has the same name and is needed meanwhile was not begun beside it.
+            _ if matches!(work, Work::Checkpoint | Work::TellCheckpoint) => {
+                return Ok(self.checkpoints.work().map(Effect::Work).into_iter().collect());
+            }
+            MachineState::Hibernated | MachineState::Stopped if work == Work::Look => {
+                return Ok(vec![Effect::Work(work)]);
+            }
             MachineState::Creating | MachineState::Waking | MachineState::Deleting => self.alarm_ms = Some(now_ms),
-            // One that was needed meanwhile was not begun beside it: the next look begins it.
+            // The next look begins it.
             MachineState::Hibernating | MachineState::Stopping if work == Work::Wake => self.tries += 1,
             _ => {}
         }
@@ -474,6 +491,12 @@ impl Machine {
             self.state,
             MachineState::Running | MachineState::Hibernated | MachineState::Stopped | MachineState::Failed
         )
+    }
+
+    /// Whether there has been a sprite: one that is not there is gone then.
+    #[must_use]
+    pub fn is_made(&self) -> bool {
+        self.provisioned || self.vanished
     }
 
     /// Whether traffic may go to the sprite.

@@ -26,6 +26,8 @@ pub(super) fn on(machine: &mut Machine, event: Event, now: u64) -> Result<Vec<Ef
     }
     let mut effects = take(machine, event, now)?;
     effects.extend(idle::warn(machine, now));
+    // An eviction may come before any of it is written.
+    machine.unsaved |= effects.iter().any(|effect| matches!(effect, Effect::Save(_)));
     for at in [idle::next_look_ms(machine, now), checkpoints::next_look_ms(machine, now)].into_iter().flatten() {
         sooner(machine, at);
     }
@@ -85,10 +87,11 @@ fn take(machine: &mut Machine, event: Event, now: u64) -> Result<Vec<Effect>, Re
         }
         Event::Provisioned => {
             machine.provisioned = true;
-            if machine.state != State::Creating {
-                return Ok(vec![]);
+            match machine.state {
+                State::Creating => machine.tries = 0,
+                State::Waking => {}
+                _ => return Ok(vec![]),
             }
-            machine.tries = 0;
             work(machine, Work::Wake, now)
         }
         Event::WakeSent => {
@@ -98,6 +101,7 @@ fn take(machine: &mut Machine, event: Event, now: u64) -> Result<Vec<Effect>, Re
             vec![]
         }
         Event::Looked { status } => looked(machine, status, now),
+        Event::NoAgent => runtime::no_agent(machine, now),
         Event::NotAdmitted { detail } => admission::refused(machine, detail, now),
         Event::Failed { work: Work::Deliver | Work::Settle, reason } => upgrades::failed(machine, &reason, now),
         Event::Failed { work: work @ (Work::Checkpoint | Work::TellCheckpoint), reason } => {
@@ -178,6 +182,11 @@ fn work(machine: &mut Machine, work: Work, now: u64) -> Vec<Effect> {
     vec![Effect::Work(work)]
 }
 
+/// An agent is woken where there is one, and made where there is none.
+fn bring_up(machine: &mut Machine, now: u64) -> Vec<Effect> {
+    work(machine, if machine.provisioned { Work::Wake } else { Work::Provision }, now)
+}
+
 fn tell(machine: &Machine, message: ToAgent) -> Vec<Effect> {
     if machine.connected { vec![Effect::Tell(message)] } else { vec![] }
 }
@@ -215,11 +224,10 @@ fn alarm(machine: &mut Machine, now: u64) -> Vec<Effect> {
     }
     effects.extend(match machine.state {
         State::Creating if machine.vanished => work(machine, Work::Recreate, now),
-        State::Creating if machine.provisioned => work(machine, Work::Wake, now),
-        State::Creating => work(machine, Work::Provision, now),
+        State::Creating => bring_up(machine, now),
         State::Waking if machine.checkpoints.is_restoring() => vec![],
         State::Waking if machine.upgrade.is_replacing() => work(machine, Work::Replace, now),
-        State::Waking => work(machine, Work::Wake, now),
+        State::Waking => bring_up(machine, now),
         State::Running if !machine.connected => work(machine, Work::Look, now),
         State::Running => {
             let mut effects = clock::look(machine, now);

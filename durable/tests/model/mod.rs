@@ -138,6 +138,8 @@ pub(crate) struct World {
     alarm: Option<(u64, u64)>,
     /// How far the object's clock is off.
     skew_ms: i64,
+    /// The time to look again that was told before the clock last jumped.
+    told_ms: Option<u64>,
     row: Option<Row>,
     postgres_away: bool,
     provider: Provider,
@@ -149,6 +151,9 @@ pub(crate) struct World {
     carried: u64,
     /// What the last order that was accepted asks for.
     ordered: Option<Desired>,
+    /// What was ordered before a restore that has not ended, unless something was ordered since.
+    #[expect(clippy::option_option, reason = "whether there was a restore, and what was ordered before")]
+    before_restore: Option<Option<Desired>>,
     /// Since when the runtime runs although the machine is called asleep, and nothing keeps us from knowing.
     mismatch_since: Option<u64>,
     pub(crate) trace: Vec<String>,
@@ -299,7 +304,7 @@ impl World {
                     self.start_agent(name);
                     Answer::Done
                 }
-                _ => Answer::Failed,
+                _ => Answer::NoAgent,
             },
             Call::AskAgent { .. } => self.ask_agent(name, generation),
             Call::DeleteSprite => {
@@ -309,8 +314,8 @@ impl World {
             }
             Call::Checkpoint { what } => self.runtime_checkpoint(name, generation, what),
             Call::TellCheckpoint => self.record_checkpoint(),
-            Call::Deliver | Call::Settle if self.provider.sprites.contains_key(&name) => Answer::Done,
-            Call::Replace if self.provider.sprites.contains_key(&name) => {
+            Call::Deliver | Call::Settle if self.is_ours(name) => Answer::Done,
+            Call::Replace if self.is_ours(name) => {
                 self.lose_agent(name);
                 self.run_sprite(name);
                 self.start_agent(name);
@@ -324,10 +329,10 @@ impl World {
                 }
                 Answer::Done
             }
-            Call::RecreateRow => match &mut self.row {
+            Call::RecreateRow { gone } => match &mut self.row {
                 None => Answer::NoMachine,
                 Some(row) => {
-                    if row.generation == generation {
+                    if row.generation == generation || gone.is_some() && row.sprite_id == gone {
                         row.generation += 1;
                         (row.sprite_id, row.sprite_name) = (None, None);
                     }
@@ -360,6 +365,21 @@ impl World {
 
     fn sprite_name(&self, generation: u32) -> u32 {
         self.disk.as_ref().and_then(|disk| disk.sprite_name).unwrap_or(generation)
+    }
+
+    /// Whether the object knows the id of its sprite.
+    fn is_recorded(&self) -> bool {
+        self.disk.as_ref().is_some_and(|disk| disk.sprite_id.is_some())
+    }
+
+    fn is_made(&self) -> bool {
+        self.disk.as_ref().is_some_and(|disk| disk.machine.is_made())
+    }
+
+    /// Whether what has this name at the provider is the machine's.
+    fn is_ours(&self, name: u32) -> bool {
+        let recorded = self.disk.as_ref().and_then(|disk| disk.sprite_id);
+        self.provider.sprites.get(&name).is_some_and(|sprite| recorded.is_none_or(|id| id == sprite.id))
     }
 
     fn make_sprite(&mut self, name: u32) {

@@ -12,6 +12,9 @@ use snapvm_protocol::sprites::SpriteStatus;
 use super::outside::{Answer, Call};
 use super::{Happening, Job, World};
 
+/// After how long the platform repeats an alarm whose handler did not end.
+const ALARM_AGAIN_MS: u64 = 2_000;
+
 /// What is in SQLite.
 #[derive(Debug, Clone)]
 pub(crate) struct Disk {
@@ -242,7 +245,7 @@ impl World {
         }
         let first = if work == Work::Delete { Call::DeleteSprite } else { Call::Get };
         let call = self.upkeep_call(work).unwrap_or(first);
-        self.ask(Job { work: Some(work), turn: disk.machine.turn, generation: disk.generation, call });
+        self.ask(Job { work: Some(work), turn: disk.machine.turn_of(work), generation: disk.generation, call });
     }
 
     fn go_on(&mut self, job: Job) -> Result<(), String> {
@@ -335,7 +338,9 @@ impl World {
             (Work::Provision, Call::Get | Call::Create, Answer::Sprite { id, .. }) if !is_other(id) => {
                 return self.go_on(next(Call::Install { id }));
             }
-            (Work::Provision, Call::Get, Answer::NoSprite) => return self.go_on(next(Call::Create)),
+            (Work::Provision, Call::Get, Answer::NoSprite) if !self.is_recorded() => {
+                return self.go_on(next(Call::Create));
+            }
             (Work::Provision, Call::Install { id }, Answer::Done) => {
                 if let Some(disk) = self.disk.as_mut().filter(|disk| disk.generation == job.generation) {
                     disk.sprite_id = Some(id);
@@ -344,9 +349,10 @@ impl World {
             }
             (Work::Recreate, Call::Get, Answer::Sprite { id, .. }) if !is_other(id) => Event::Found,
             (Work::Recreate, Call::Get, Answer::Sprite { .. } | Answer::NoSprite) => {
-                return self.go_on(next(Call::RecreateRow));
+                let gone = self.disk.as_ref().and_then(|disk| disk.sprite_id);
+                return self.go_on(next(Call::RecreateRow { gone }));
             }
-            (Work::Recreate, Call::RecreateRow, Answer::Generation(generation)) => {
+            (Work::Recreate, Call::RecreateRow { .. }, Answer::Generation(generation)) => {
                 if let Some(disk) = self.disk.as_mut().filter(|disk| disk.generation < generation) {
                     disk.generation = generation;
                     (disk.sprite_id, disk.sprite_name) = (None, None);
@@ -361,6 +367,8 @@ impl World {
                 None => failed(),
             },
             (Work::Deliver | Work::Settle | Work::Replace, _, Answer::NoSprite) => gone(),
+            (Work::Checkpoint, _, Answer::NoSprite) if self.is_made() => gone(),
+            (Work::Checkpoint, _, Answer::NoSprite) => Event::CheckpointRefused { reason: "it is not there".into() },
             (_, Call::Get, Answer::NoSprite) => gone(),
             (_, Call::Get, Answer::Sprite { id, .. }) if is_other(id) => gone(),
             (Work::Look, Call::Get, Answer::Sprite { status, .. }) => Event::Looked { status: Some(status) },
@@ -368,6 +376,8 @@ impl World {
                 return self.go_on(next(Call::AskAgent { tries: 0 }));
             }
             (Work::Wake, Call::AskAgent { .. }, Answer::Done) => Event::WakeSent,
+            (Work::Wake, Call::StartService, Answer::NoAgent) => Event::NoAgent,
+            (Work::Wake, Call::AskAgent { .. }, Answer::Failed) if !self.is_wanted(&job) => failed(),
             (Work::Wake, Call::AskAgent { tries }, Answer::Failed) => {
                 let call = if tries < 3 { Call::AskAgent { tries: tries + 1 } } else { Call::StartService };
                 return self.go_on(next(call));
@@ -378,12 +388,28 @@ impl World {
         };
         // What was begun in an older generation says nothing of this one.
         let is_old = self.disk.as_ref().is_some_and(|disk| disk.generation != job.generation);
-        if is_old && !matches!(work, Work::Delete | Work::Recreate | Work::Checkpoint | Work::TellCheckpoint) {
+        let is_fenced =
+            event == gone() || !matches!(work, Work::Delete | Work::Recreate | Work::Checkpoint | Work::TellCheckpoint);
+        if is_old && is_fenced {
             self.note(|| format!("{work:?} of an older generation"));
             return self.take_turn(|machine, now| machine.finish(work, u64::MAX, event, now)).map(|_| ());
         }
         self.note(|| format!("{work:?} ends: {event:?}"));
+        match event {
+            Event::CheckpointDone { .. } => self.before_restore = None,
+            Event::CheckpointRefused { .. } => {
+                if let Some(ordered) = self.before_restore.take() {
+                    self.ordered = ordered;
+                }
+            }
+            _ => {}
+        }
         self.take_turn(|machine, now| machine.finish(work, job.turn, event, now)).map(|_| ())
+    }
+
+    /// Whether the turn of the machine's life is still the one in which a wake was begun.
+    fn is_wanted(&self, wake: &Job) -> bool {
+        self.disk.as_ref().is_some_and(|disk| disk.machine.turn == wake.turn)
     }
 
     fn saved(&mut self, answer: Answer) -> Result<(), String> {
@@ -421,7 +447,16 @@ impl World {
             self.reload_holds()?;
         }
         self.note(|| "the alarm".into());
-        self.apply(Event::Alarm).map(|_| ())
+        let instance = self.instance;
+        let _ = self.apply(Event::Alarm)?;
+        // The platform repeats an alarm whose handler did not end.
+        if self.instance != instance && self.alarm.is_none() && self.disk.is_some() {
+            self.serial += 1;
+            let (at, serial) = (self.now + ALARM_AGAIN_MS, self.serial);
+            self.alarm = Some((at, serial));
+            self.queue.insert((at, serial), Happening::Alarm { serial });
+        }
+        Ok(())
     }
 
     /// Reads the record's holds, unless Postgres is away.

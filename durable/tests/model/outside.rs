@@ -79,13 +79,13 @@ pub(crate) enum Call {
     Settle,
     Replace,
     RemoveRow,
-    RecreateRow,
+    RecreateRow { gone: Option<u64> },
     Save { state: State, desired: Desired, line: Option<u64>, number: u64, sprite: Option<(u64, u32)> },
 }
 
 impl Call {
     pub(crate) fn is_database(self) -> bool {
-        matches!(self, Self::TellCheckpoint | Self::RemoveRow | Self::RecreateRow | Self::Save { .. })
+        matches!(self, Self::TellCheckpoint | Self::RemoveRow | Self::RecreateRow { .. } | Self::Save { .. })
     }
 
     /// How long its answer is waited for.
@@ -99,7 +99,7 @@ impl Call {
             | Self::Checkpoint { .. }
             | Self::Deliver
             | Self::Replace => 30_000,
-            Self::TellCheckpoint | Self::RemoveRow | Self::RecreateRow | Self::Save { .. } => 10_000,
+            Self::TellCheckpoint | Self::RemoveRow | Self::RecreateRow { .. } | Self::Save { .. } => 10_000,
         }
     }
 }
@@ -110,6 +110,7 @@ pub(crate) enum Answer {
     Done,
     Sprite { id: u64, status: SpriteStatus, name: u32 },
     NoSprite,
+    NoAgent,
     NoMachine,
     Deleting,
     Generation(u32),

@@ -13,6 +13,9 @@ use super::{Happening, Tally, Word, World};
 /// How long the world may take to come to rest once nothing goes wrong any more.
 pub(crate) const SETTLE_MS: u64 = 60_000;
 
+/// How far clocks jump.
+const JUMP_MS: u64 = 60_000;
+
 /// What went wrong, and how to see it again.
 #[derive(Debug)]
 pub(crate) struct Violation {
@@ -36,6 +39,7 @@ pub(crate) fn sequence(seed: u64, operations: u64, keep_trace: bool, tally: &mut
         instance: 0,
         alarm: None,
         skew_ms: 0,
+        told_ms: None,
         row: None,
         postgres_away: false,
         provider: Provider::default(),
@@ -44,6 +48,7 @@ pub(crate) fn sequence(seed: u64, operations: u64, keep_trace: bool, tally: &mut
         generation: 1,
         carried: 1,
         ordered: None,
+        before_restore: None,
         mismatch_since: None,
         trace: vec![],
         keep_trace,
@@ -102,6 +107,7 @@ impl World {
         self.note(|| "faults end".into());
         // The platform loses no SQLite; should it, whoever asks next finds the record.
         self.ensure()?;
+        self.let_faults_end()?;
         let begun = self.now;
         let reconcile_at = begun + self.chance.between(1, 20_000);
         self.run_until(reconcile_at)?;
@@ -113,9 +119,9 @@ impl World {
             self.run_until(until.max(self.now))?;
             match (self.unsettled(), settled_at) {
                 (None, None) => settled_at = Some(until - begun),
-                // An idle clock that runs out now is no fault's, nor is an upgrade that begins now: they have a minute of
-                // their own.
-                (Some(_), Some(at)) if self.sleeps_by_itself() || self.is_upgrading() => {
+                // An idle clock that runs out now is no fault's, nor is an upgrade that begins now, or a hold that ends and
+                // is just written down: they have a minute of their own.
+                (Some(_), Some(at)) if self.sleeps_by_itself() || self.is_upgrading() || self.is_writing() => {
                     ends = ends.max(begun + at + 2 * SETTLE_MS);
                 }
                 (Some(_), Some(_)) => settled_at = None,
@@ -131,8 +137,29 @@ impl World {
         self.check_end()
     }
 
+    /// A call that comes late or again is a fault until it arrives, and a clock that jumped is one until the time to
+    /// look again has come that was told before.
+    fn let_faults_end(&mut self) -> Result<(), String> {
+        let is_call = |happening: &Happening| matches!(happening, Happening::Arrives { .. });
+        let last = self.queue.iter().rev().find(|(_, happening)| is_call(happening)).map(|((at, _), _)| *at);
+        self.run_until(last.unwrap_or(self.now))?;
+        let until = self.now + 2 * JUMP_MS;
+        while self.now < until && self.told_ms.is_some() && self.told_ms == self.next_look_ms() {
+            self.run_until(self.now + 1_000)?;
+        }
+        Ok(())
+    }
+
+    fn next_look_ms(&self) -> Option<u64> {
+        self.disk.as_ref().and_then(|disk| disk.machine.alarm_ms)
+    }
+
     fn is_upgrading(&self) -> bool {
         self.disk.as_ref().is_some_and(|disk| !disk.machine.upgrade.is_current())
+    }
+
+    fn is_writing(&self) -> bool {
+        self.live.as_ref().is_some_and(|live| live.saving)
     }
 
     fn sleeps_by_itself(&self) -> bool {
@@ -230,8 +257,9 @@ impl World {
             }
             88..=90 => {
                 self.fault("clock jumps");
-                let far = i64::try_from(self.chance.between(0, 120_000)).unwrap_or(0);
-                self.skew_ms = far - 60_000;
+                let far = i64::try_from(self.chance.between(0, 2 * JUMP_MS)).unwrap_or(0);
+                self.skew_ms = far - i64::try_from(JUMP_MS).unwrap_or(0);
+                self.told_ms = self.next_look_ms();
                 Ok(())
             }
             91 => {
@@ -299,7 +327,7 @@ impl World {
             && self.ordered != Some(Desired::Deleted)
             && !(desired == Desired::Asleep && is_pinned)
         {
-            self.ordered = Some(desired);
+            (self.ordered, self.before_restore) = (Some(desired), None);
         }
         Ok(())
     }
@@ -318,7 +346,7 @@ impl World {
         let is_ready = |world: &Self| world.disk.as_ref().is_some_and(|disk| disk.machine.is_ready());
         if self.apply(event)?.is_ok() {
             if self.ordered == Some(Desired::Asleep) {
-                self.ordered = Some(Desired::Running);
+                (self.ordered, self.before_restore) = (Some(Desired::Running), None);
             }
             if !is_ready(self)
                 && let Some(live) = &mut self.live
@@ -368,9 +396,11 @@ impl World {
 
     /// Scheduled work: sprites that no row has.
     pub(crate) fn sweep_orphans(&mut self) {
-        let known = self.row.as_ref().map(|row| row.sprite_name.unwrap_or(row.generation));
+        let row = self.row.as_ref().map(|row| (row.generation, row.sprite_name));
+        // It keeps the name of the generation that it was made in; only one that was replaced is stale.
+        let is_orphan = |name: u32| row.is_none_or(|(generation, known)| known != Some(name) && name < generation);
         if !self.provider.away && !self.postgres_away {
-            self.provider.sprites.retain(|name, _| Some(*name) == known);
+            self.provider.sprites.retain(|name, _| !is_orphan(*name));
         }
     }
 

@@ -16,8 +16,9 @@ impl World {
         let number = self.lines + self.serial;
         let wants_back = self.chance.one_in(2);
         let Some(row) = self.row.as_mut().filter(|_| !self.postgres_away) else { return Ok(()) };
-        // One at a time for a machine: a unique index says so.
-        if row.state == State::Deleting || row.checkpoint.is_some() {
+        // One at a time for a machine, as a unique index says, and none of a machine that has no files yet.
+        let has_files = row.state != State::Creating && row.sprite_id.is_some();
+        if row.state == State::Deleting || !has_files || row.checkpoint.is_some() {
             return Ok(());
         }
         let what = match row.checkpoints {
@@ -36,7 +37,6 @@ impl World {
         row.checkpoint = Some(order);
         row.checkpoint_at = self.now;
         if what == What::Restoring {
-            row.sprite_name = Some(row.sprite_name.unwrap_or(row.generation));
             row.generation += 1;
             self.fault("restored to an older checkpoint");
         }
@@ -51,7 +51,7 @@ impl World {
     /// Reads the record's order, if there is one that has not been begun; and its generation, which may have grown.
     pub(crate) fn take_checkpoint_order(&mut self) -> Result<(), String> {
         let (Some(row), Some(disk)) = (&self.row, &mut self.disk) else { return Ok(()) };
-        if self.postgres_away || disk.machine.checkpoints.job.is_some() {
+        if self.postgres_away || disk.machine.checkpoints.is_busy() {
             return Ok(());
         }
         let Some(order) = row.checkpoint.clone() else {
@@ -69,15 +69,15 @@ impl World {
         let _ = self.apply(Event::Checkpoint { order })?;
         let is_begun = self.disk.as_ref().is_some_and(|disk| disk.machine.checkpoints.is_restoring());
         if is_back && is_begun && self.ordered != Some(Desired::Deleted) {
-            // Whoever goes back wants to see it.
-            self.ordered = Some(Desired::Running);
+            // Whoever goes back wants to see it, unless there is no way back.
+            self.before_restore = Some(self.ordered.replace(Desired::Running));
         }
         Ok(())
     }
 
     /// The runtime does what is ordered.
     pub(crate) fn runtime_checkpoint(&mut self, name: u32, generation: u32, what: What) -> Answer {
-        if !self.provider.sprites.contains_key(&name) {
+        if !self.is_ours(name) {
             return Answer::NoSprite;
         }
         if what == What::Restoring {

@@ -8,7 +8,7 @@ use super::super::checkpoint::{Job, Order, Outcome, STEP_MS, SYNC_MS, Step, TRIE
 use super::super::desired::Desired;
 use super::super::state::{Effect, Event, Machine, Work};
 use super::super::upgrade::Upgrade;
-use super::{State, backoff_ms, enter, work};
+use super::{State, backoff_ms, bring_up, enter};
 
 /// What a checkpoint lacks that was made without the agent's word.
 const UNCONFIRMED: &str = "Its agent did not confirm in time that everything was on the disk: \
@@ -18,6 +18,8 @@ const UNCONFIRMED: &str = "Its agent did not confirm in time that everything was
 pub(super) fn is_void(machine: &Machine, event: &Event) -> bool {
     machine.checkpoints.is_restoring()
         && match event {
+            // Files that are gone go nowhere.
+            Event::Looked { status } => status.is_some(),
             Event::Failed { work, .. } => !matches!(work, Work::Checkpoint | Work::TellCheckpoint | Work::Delete),
             Event::Hello
             | Event::Agent { .. }
@@ -32,7 +34,7 @@ pub(super) fn is_void(machine: &Machine, event: &Event) -> bool {
             | Event::Tasks { .. }
             | Event::Provisioned
             | Event::WakeSent
-            | Event::Looked { .. } => true,
+            | Event::NoAgent => true,
             _ => false,
         }
 }
@@ -78,8 +80,8 @@ pub(super) fn alarm(machine: &mut Machine, now: u64) -> Vec<Effect> {
 
 /// A try failed; it may have been done all the same.
 pub(super) fn failed(machine: &mut Machine, what: Work, reason: &str, now: u64) -> Vec<Effect> {
-    if what == Work::Checkpoint && machine.vanished {
-        return refused(machine, "its runtime is gone", now);
+    if machine.checkpoints.work() != Some(what) {
+        return vec![];
     }
     let Some(job) = &mut machine.checkpoints.job else { return vec![] };
     job.tries += 1;
@@ -167,7 +169,7 @@ fn done(machine: &mut Machine, name: Option<String>, now: u64) -> Vec<Effect> {
             let detail = "Restored {checkpoint}: files are as they were then.".into();
             let mut effects = finish(machine, outcome(Some("ready"), "", "restored", detail), now);
             enter(machine, State::Waking, &format!("Restored {called}; waking up."));
-            effects.extend(work(machine, Work::Wake, now));
+            effects.extend(bring_up(machine, now));
             effects.extend([Effect::Save(None), Effect::TellTerminals]);
             effects
         }
@@ -203,7 +205,23 @@ fn refused(machine: &mut Machine, reason: &str, now: u64) -> Vec<Effect> {
 
 fn wake_up(machine: &mut Machine, now: u64) -> Vec<Effect> {
     enter(machine, State::Waking, "Waking up: nothing was restored.");
-    work(machine, Work::Wake, now)
+    bring_up(machine, now)
+}
+
+/// The runtime is gone, and its checkpoints with it.
+pub(super) fn vanished(machine: &mut Machine, now: u64) -> Vec<Effect> {
+    let Some(job) = machine.checkpoints.job.as_ref().filter(|_| machine.checkpoints.is_busy()) else { return vec![] };
+    let reason = "its runtime is gone";
+    let outcome = match job.order.what {
+        What::Making => failure(reason),
+        What::Deleting => kept(reason),
+        What::Restoring => {
+            let words = format!("It could not be restored: {reason}.");
+            let detail = format!("Could not restore {{checkpoint}}: {reason}, and its files with it.");
+            outcome(Some("ready"), &words, "restore_failed", detail)
+        }
+    };
+    finish(machine, outcome, now)
 }
 
 /// What a restore wants: whoever goes back wants to see it.

@@ -8,7 +8,7 @@ use super::super::desired::Desired;
 use super::super::state::{Effect, Machine, TRIES_MAX, Work};
 use super::sleeps::{resume_sleep, wait_for_pause};
 use super::wakes::wake;
-use super::{State, alarm, backoff_ms, delete, enter, save, work};
+use super::{State, alarm, backoff_ms, checkpoints, delete, enter, save, work};
 
 pub(super) fn looked(machine: &mut Machine, status: Option<SpriteStatus>, now: u64) -> Vec<Effect> {
     let Some(status) = status else { return vanished(machine, now) };
@@ -81,19 +81,37 @@ pub(super) fn looked(machine: &mut Machine, status: Option<SpriteStatus>, now: u
 
 /// The runtime knows no such sprite, or another one under its name: files and memory are lost.
 fn vanished(machine: &mut Machine, now: u64) -> Vec<Effect> {
+    let mut effects = checkpoints::vanished(machine, now);
     if machine.state == State::Failed && machine.vanished {
-        return vec![];
+        return effects;
     }
     let reason = "Its runtime is gone, and its files with it. Start it to make it anew, empty, or delete it.";
     enter(machine, State::Failed, reason);
     (machine.vanished, machine.provisioned, machine.connected) = (true, false, false);
     machine.alarm_ms = None;
-    vec![
+    effects.extend([
         save("failed", reason, By::nobody(Cause::Runtime), now),
         Effect::RefuseWaiters { code: "failed", detail: reason.into() },
         Effect::Unbind,
         Effect::TellTerminals,
-    ]
+    ]);
+    effects
+}
+
+/// The sprite has no agent: somebody made it anew before its id was known, or emptied it. What creation does is done
+/// again.
+pub(super) fn no_agent(machine: &mut Machine, now: u64) -> Vec<Effect> {
+    let mut effects = vec![];
+    let is_wanted = matches!(machine.state, State::Creating | State::Running | State::Waking);
+    if !machine.connected && std::mem::take(&mut machine.provisioned) && is_wanted {
+        let detail = "Its runtime has no agent, and gets one again.";
+        if machine.state != State::Waking {
+            enter(machine, State::Waking, detail);
+        }
+        effects.push(save("agent", detail, By::nobody(Cause::Runtime), now));
+    }
+    effects.extend(failed(machine, Work::Wake, "there is no agent in its runtime".into(), now));
+    effects
 }
 
 /// The generation has grown: what belongs to the old one is dead, and a sprite is made for the new one.
@@ -130,7 +148,10 @@ pub(super) fn check(machine: &mut Machine, recorded: State, desired: Option<Desi
             wake(machine, By::default(), now)
         }
         State::Running if machine.connected => resume_sleep(machine, now),
-        State::Hibernated | State::Stopped => vec![Effect::Work(Work::Look)],
+        State::Hibernated | State::Stopped => {
+            machine.tries = 0;
+            vec![Effect::Work(Work::Look)]
+        }
         State::Running if !machine.connected => work(machine, Work::Look, now),
         // It failed while something was away that may be back.
         State::Failed if !machine.vanished && machine.desired() == Desired::Running => {
@@ -146,7 +167,8 @@ pub(super) fn failed(machine: &mut Machine, what: Work, reason: String, now: u64
     machine.tries += 1;
     // It is called running, and nobody has answered there for a while.
     if machine.state == State::Running && !machine.connected && what == Work::Wake && machine.tries >= TRIES_MAX {
-        return wake(machine, By::default(), now);
+        let asleep = resume_sleep(machine, now);
+        return if asleep.is_empty() { wake(machine, By::default(), now) } else { asleep };
     }
     if !gave_up(machine) {
         machine.alarm_ms = Some(now + backoff_ms(machine.tries));

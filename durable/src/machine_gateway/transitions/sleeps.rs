@@ -198,8 +198,8 @@ pub(super) fn due(machine: &mut Machine, now: u64) -> Vec<Effect> {
     }
     // An eviction may have come between the decision and the word to the agent, or between the agent's and this object.
     let again = tell_order(machine);
-    let looks = machine.sleep.as_ref().map_or(0, |sleep| sleep.looks);
-    let longest_ms = PREPARE_MS.max(machine.next_look_seconds(looks) * 1000);
+    let (gone, looks) = machine.sleep.as_ref().map_or((true, 0), |sleep| (sleep.gone, sleep.looks));
+    let longest_ms = if gone { machine.next_look_seconds(looks) * 1000 } else { PREPARE_MS };
     if let Some(sleep) = machine.sleep.as_mut() {
         // The alarm may have been another one's. A time that is too far away was told by a clock that went wrong.
         if now < sleep.until_ms && sleep.until_ms - now <= longest_ms {

@@ -2,7 +2,7 @@
 
 use super::super::state::{Effect, Event, Machine, Work};
 use super::super::upgrade::{AGAIN_MS, Outcome, Step};
-use super::{State, agent, enter, gave_up, give_up, lost, save, sooner, tell, work};
+use super::{State, agent, bring_up, enter, gave_up, give_up, lost, save, sooner, tell, work};
 use snapvm_protocol::agent::ToAgent;
 
 /// What the history calls all of it.
@@ -42,7 +42,7 @@ pub(super) fn on(machine: &mut Machine, event: Event, now: u64) -> Vec<Effect> {
         Event::Outdated { protocol, carried } => outdated(machine, protocol, carried, now),
         Event::Replaced => {
             machine.upgrade.replaced();
-            if machine.state == State::Waking { work(machine, Work::Wake, now) } else { vec![] }
+            if machine.state == State::Waking { bring_up(machine, now) } else { vec![] }
         }
         _ => vec![],
     }
