@@ -86,27 +86,36 @@ begin
   end if;
 end $$;
 
--- Opens an operation of one of our own parts on one machine.
-create or replace function authz.enter_service(p_service text, p_credential text, p_request text, p_machine uuid,
+-- Opens an operation of one of our own parts.
+create or replace function authz.enter_service(p_service text, p_credential text, p_request text,
   out status int, out body text)
 language plpgsql volatile security invoker set search_path = '' as $$
 begin
   perform set_config('app.credential', coalesce(p_credential, ''), true),
     set_config('app.request', coalesce(p_request, ''), true), set_config('app.org', '', true);
+  status := 200;
   if authz.service() is distinct from p_service then
     status := 401;
     body := authz.refusal('unauthenticated', 'Not a credential of this service.');
+  end if;
+end $$;
+
+-- Opens an operation of one of our own parts on one machine.
+create or replace function authz.enter_service(p_service text, p_credential text, p_request text, p_machine uuid,
+  out status int, out body text)
+language plpgsql volatile security invoker set search_path = '' as $$
+begin
+  select * into status, body from authz.enter_service(p_service, p_credential, p_request);
+  if status <> 200 then
     return;
   end if;
   perform set_config('app.org', coalesce(authz.org_of_machine(p_machine)::text, ''), true);
   if authz.org_id() is null then
     status := 404;
     body := authz.refusal('not_found', 'There is no such machine.');
-    return;
   end if;
-  status := 200;
 end $$;
 
 grant execute on function authz.refusal(text, text, text), authz.audit(text, text, int),
   authz.enter(text, text, text, text), authz.enter_machine(text, text, text, text, text),
-  authz.enter_service(text, text, text, uuid) to snap_app, snap_jobs;
+  authz.enter_service(text, text, text), authz.enter_service(text, text, text, uuid) to snap_app, snap_jobs;

@@ -40,18 +40,18 @@ create or replace function api.gateway_state(p_credential text, p_request text, 
   p_number text default null, p_generation int default null, out status int, out body text)
 language plpgsql volatile security invoker set search_path = '' as $$
 declare
+  -- One that was on its way while the machine was made anew names a sprite that is given up.
+  is_of_now boolean;
   -- A machine that sleeps is entered as waking by gateway_admit alone, which gives it its place.
-  stays boolean := false;
+  stays boolean;
   is_news boolean;
 begin
   select * into status, body from authz.enter_service('gateway', p_credential, p_request, p_machine::uuid);
   if status <> 200 then
     return;
   end if;
-  if p_state = 'waking' then
-    stays := exists (select from app.machine m
-      where m.org_id = authz.org_id() and m.id = p_machine::uuid and not api.is_awake(m.state));
-  end if;
+  select m.generation = p_generation, p_state = 'waking' and not api.is_awake(m.state) into is_of_now, stays
+    from app.machine m where m.org_id = authz.org_id() and m.id = p_machine::uuid for update;
   update app.machine m set state = case when stays then m.state else p_state end,
       reason = case when stays then m.reason else left(p_reason, 500) end,
       state_at = case when stays or m.state = p_state then m.state_at else now() end,
@@ -59,10 +59,9 @@ begin
       desired_at = case when p_desired is distinct from m.desired then now() else m.desired_at end,
       desired_by = case when p_desired is distinct from m.desired then null else m.desired_by end,
       epoch = case when p_state in ('stopping', 'deleting') and m.state <> p_state then m.epoch + 1 else m.epoch end,
-      -- A write that was on its way while the machine was made anew names a sprite that is given up.
-      sprite_name = case when m.generation = p_generation then coalesce(p_sprite_name, m.sprite_name) else m.sprite_name end,
-      sprite_id = case when m.generation = p_generation then coalesce(p_sprite_id, m.sprite_id) else m.sprite_id end,
-      sprite_url = case when m.generation = p_generation then coalesce(p_sprite_url, m.sprite_url) else m.sprite_url end
+      sprite_name = case when is_of_now then coalesce(p_sprite_name, m.sprite_name) else m.sprite_name end,
+      sprite_id = case when is_of_now then coalesce(p_sprite_id, m.sprite_id) else m.sprite_id end,
+      sprite_url = case when is_of_now then coalesce(p_sprite_url, m.sprite_url) else m.sprite_url end
     where m.org_id = authz.org_id() and m.id = p_machine::uuid and (m.state <> 'deleting' or p_state = 'deleting')
       and (p_number is null or m.written < p_number::bigint);
   is_news := found;
@@ -218,11 +217,8 @@ create or replace function api.gateway_resolve(p_credential text, p_request text
   out status int, out body text)
 language plpgsql volatile security invoker set search_path = '' as $$
 begin
-  perform set_config('app.credential', coalesce(p_credential, ''), true),
-    set_config('app.request', coalesce(p_request, ''), true), set_config('app.org', '', true);
-  if authz.service() is distinct from 'gateway' then
-    status := 401;
-    body := authz.refusal('unauthenticated', 'Not a credential of this service.');
+  select * into status, body from authz.enter_service('gateway', p_credential, p_request);
+  if status <> 200 then
     return;
   end if;
   perform set_config('app.org', coalesce(authz.org_of_host(p_org, p_machine)::text, ''), true);

@@ -6,14 +6,10 @@ set local role snap_owner;
 create or replace function api.jobs_unfinished(p_credential text, p_request text, out status int, out body text)
 language plpgsql volatile security invoker set search_path = '' as $$
 begin
-  perform set_config('app.credential', coalesce(p_credential, ''), true),
-    set_config('app.request', coalesce(p_request, ''), true), set_config('app.org', '', true);
-  if authz.service() is distinct from 'jobs' then
-    status := 401;
-    body := authz.refusal('unauthenticated', 'Not a credential of this service.');
+  select * into status, body from authz.enter_service('jobs', p_credential, p_request);
+  if status <> 200 then
     return;
   end if;
-  status := 200;
   body := (select coalesce(json_agg(json_build_object('machine', m.id, 'recorded', m.state, 'desired', m.desired)), '[]') from (
     select m.id, m.state, m.desired from app.machine m
     where (m.state in ('creating', 'hibernating', 'waking', 'stopping', 'deleting')
@@ -28,14 +24,10 @@ end $$;
 create or replace function api.jobs_checks(p_credential text, p_request text, out status int, out body text)
 language plpgsql volatile security invoker set search_path = '' as $$
 begin
-  perform set_config('app.credential', coalesce(p_credential, ''), true),
-    set_config('app.request', coalesce(p_request, ''), true), set_config('app.org', '', true);
-  if authz.service() is distinct from 'jobs' then
-    status := 401;
-    body := authz.refusal('unauthenticated', 'Not a credential of this service.');
+  select * into status, body from authz.enter_service('jobs', p_credential, p_request);
+  if status <> 200 then
     return;
   end if;
-  status := 200;
   with due as (
     update app.machine m set checked_at = now()
     where m.id in (select d.id from app.machine d

@@ -9,14 +9,10 @@ create or replace function api.jobs_sprites(p_credential text, p_request text, p
   p_deleted text, p_seconds int, out status int, out body text)
 language plpgsql volatile security invoker set search_path = '' as $$
 begin
-  perform set_config('app.credential', coalesce(p_credential, ''), true),
-    set_config('app.request', coalesce(p_request, ''), true), set_config('app.org', '', true);
-  if authz.service() is distinct from 'jobs' then
-    status := 401;
-    body := authz.refusal('unauthenticated', 'Not a credential of this service.');
+  select * into status, body from authz.enter_service('jobs', p_credential, p_request);
+  if status <> 200 then
     return;
   end if;
-  status := 200;
   update app.orphan o set deleted_at = now()
     where o.deleted_at is null and o.sprite_name in (select jsonb_array_elements_text(p_deleted::jsonb));
   delete from app.orphan o where coalesce(o.deleted_at, o.last_seen_at) < now() - interval '30 days';

@@ -90,6 +90,11 @@ impl Sprites {
         assert_eq!(answer.status, 200, "{}", answer.text());
     }
 
+    /// Deletes a service, which is stopped first.
+    pub async fn delete_service(&self, sprite: &str, service: &str) {
+        self.ask("DELETE", &format!("/v1/sprites/{sprite}/services/{service}"), None).await.expect(204);
+    }
+
     /// All checkpoints of a sprite, as the runtime lists them.
     pub async fn checkpoints(&self, sprite: &str) -> Vec<Value> {
         let answer = self.ask("GET", &format!("/v1/sprites/{sprite}/checkpoints"), None).await.expect(200);

@@ -40,6 +40,7 @@ async fn a_script_runs_once_says_how_it_went_and_runs_again_by_hand() {
     let log = "cat ~/.snapvm/logs/first-boot.log /var/log/snapvm/first-boot.log 2>/dev/null | cut -d' ' -f2-";
     assert_eq!(terminal.run(log).await, "into first-boot's log");
 
+    let id = machine.checkpoint("failed").await;
     terminal.run("touch fixed").await;
     machine.client.order(format!("{}/services/first-boot/restart", machine.path)).await.expect(200);
     until_status(&machine, "it is done", |status| status["ready"] == true).await;
@@ -59,4 +60,13 @@ async fn a_script_runs_once_says_how_it_went_and_runs_again_by_hand() {
     assert_eq!(terminal.run("cat runs; [ -d project ] && echo project").await, "run\r\nrun\r\nproject");
     assert_eq!(status(&machine).await["ready"], true);
     assert_eq!(machine.history().await.iter().filter(|event| event["kind"] == "set_up").count(), 1);
+
+    // The files of before say what became of it then, and that it is not to run by itself.
+    machine.restore(&id).await;
+    until_status(&machine, "it has failed again, since then it had", |status| status["state"] == "failed").await;
+    let mut terminal = Terminal::start(world(), &machine).await;
+    assert_eq!(terminal.run("cat runs; touch fixed").await, "run");
+    machine.client.order(format!("{}/services/first-boot/restart", machine.path)).await.expect(200);
+    until_status(&machine, "it is done again", |status| status["ready"] == true).await;
+    assert_eq!(terminal.run("cat runs").await, "run\r\nrun");
 }

@@ -9,6 +9,7 @@ mod frames;
 mod isolation;
 mod keys;
 mod kills;
+mod lost_sprites;
 mod orphans;
 mod provider;
 mod provisioning;

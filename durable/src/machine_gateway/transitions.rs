@@ -28,7 +28,8 @@ pub(super) fn on(machine: &mut Machine, event: Event, now: u64) -> Result<Vec<Ef
     effects.extend(idle::warn(machine, now));
     // An eviction may come before any of it is written.
     machine.unsaved |= effects.iter().any(|effect| matches!(effect, Effect::Save(_)));
-    for at in [idle::next_look_ms(machine, now), checkpoints::next_look_ms(machine, now)].into_iter().flatten() {
+    checkpoints::set_right(machine, now);
+    for at in [idle::next_look_ms(machine, now), checkpoints::next_look_ms(machine)].into_iter().flatten() {
         sooner(machine, at);
     }
     // An object that knows nothing but the record is on its way somewhere, and nobody has said when to look.

@@ -56,11 +56,16 @@ pub(super) fn on(machine: &mut Machine, event: Event, now: u64) -> Vec<Effect> {
     }
 }
 
-/// When to look again. A time that is too far away was told by a clock that went wrong, and is a step away from now on.
-pub(super) fn next_look_ms(machine: &mut Machine, now: u64) -> Option<u64> {
-    let job = machine.checkpoints.job.as_mut()?;
-    job.due_ms = job.due_ms.min(now + STEP_MS);
-    Some(job.due_ms)
+/// A time that is too far away was told by a clock that went wrong, and is a step away from now on.
+pub(super) fn set_right(machine: &mut Machine, now: u64) {
+    if let Some(job) = &mut machine.checkpoints.job {
+        job.due_ms = job.due_ms.min(now + STEP_MS);
+    }
+}
+
+/// When to look again.
+pub(super) fn next_look_ms(machine: &Machine) -> Option<u64> {
+    Some(machine.checkpoints.job.as_ref()?.due_ms)
 }
 
 /// The time of the alarm has come, which may be ours.
@@ -168,6 +173,8 @@ fn done(machine: &mut Machine, name: Option<String>, now: u64) -> Vec<Effect> {
             let called = job.order.called();
             let detail = "Restored {checkpoint}: files are as they were then.".into();
             let mut effects = finish(machine, outcome(Some("ready"), "", "restored", detail), now);
+            // Whatever was said of it before.
+            (machine.provisioned, machine.vanished) = (true, false);
             enter(machine, State::Waking, &format!("Restored {called}; waking up."));
             effects.extend(bring_up(machine, now));
             effects.extend([Effect::Save(None), Effect::TellTerminals]);
