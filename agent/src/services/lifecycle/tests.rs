@@ -3,6 +3,7 @@
 use super::*;
 use proptest::prelude::*;
 use snapvm_protocol::services::ServiceState::{self, Failed, Starting, Stopped};
+use snapvm_protocol::services::{EXITS_KEPT, Readiness, RestartPolicy};
 
 fn definition(desired: DesiredState) -> ServiceDefinition {
     ServiceDefinition { desired, ..ServiceDefinition::new("web", "web") }
