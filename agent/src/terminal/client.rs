@@ -49,6 +49,8 @@ pub struct Attached {
     pub told_input: u32,
     /// Its input may have been sent twice, so tell it the number again even if it is the same.
     pub repeat_input: bool,
+    /// Output went before what it is to be told of its input.
+    pub overtaken: bool,
     /// Input of it was refused for lack of room, and is to be asked for again.
     pub refused: bool,
     /// What it was told to run in the foreground, if it is to be told.
@@ -79,6 +81,14 @@ impl Attached {
     pub fn window(&self) -> u64 {
         let unacknowledged = self.cursor.saturating_sub(self.acknowledged);
         WINDOW_BYTES.saturating_sub(unacknowledged.saturating_add(self.unparsed))
+    }
+
+    /// How much of what was published, in a ring that begins at `start`, may be sent to it now and has nothing else
+    /// before it.
+    #[must_use]
+    pub fn ready(&self, start: u64, published: u64) -> u64 {
+        let follows = self.cursor >= start && self.gone.is_none() && self.snapshot.is_none();
+        if follows { self.window().min(published.saturating_sub(self.cursor)) } else { 0 }
     }
 
     /// Whether so much lies between what it parsed and `end` that reading more could only be lost on it.

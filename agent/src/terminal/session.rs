@@ -169,6 +169,7 @@ impl Session {
     /// Takes one frame of a client.
     pub fn receive(&self, agent: &Agent, client: u32, frame: Frame<'_>) {
         let asks = matches!(&frame, Frame::Attach(attach) if attach.foreground);
+        let mut typed = false;
         let size = {
             let mut stream = self.stream.borrow_mut();
             if let Applied::Input { key, number, bytes } = stream.receive(client, frame) {
@@ -179,6 +180,7 @@ impl Session {
                     pending.bytes += bytes.len();
                     pending.inputs.push_back(state::Input { key, number, bytes: bytes.to_vec() });
                     drop(pending);
+                    typed = true;
                     self.more_input.notify_one();
                     agent.activity("terminal");
                 }
@@ -192,7 +194,10 @@ impl Session {
         if asks {
             self.look();
         }
-        self.tell();
+        // What is typed has its own moment.
+        if !typed {
+            self.tell();
+        }
     }
 
     /// Looks at what runs in the foreground; clients that asked for it hear of a change.

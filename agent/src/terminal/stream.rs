@@ -346,6 +346,7 @@ impl Stream {
             unparsed: 0,
             gone: None,
             repeat_input: false,
+            overtaken: false,
             refused: false,
             foreground: attach.foreground.then_some(None),
             told_end: false,

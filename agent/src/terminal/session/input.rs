@@ -1,11 +1,19 @@
-//! From clients to the terminal: written in order, as far as there is room, and acknowledged then.
+//! From clients to the terminal: written in order, as far as there is room, and acknowledged then: beside the output
+//! that it brings, or a moment later. An acknowledgement that goes out alone first is a message of its own, which an
+//! echo would wait for on the whole way.
 
 use std::collections::VecDeque;
 use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep_until};
 
 use super::Session;
 use crate::handover::state;
 use crate::terminal::pty::Write;
+
+/// Longest wait of an acknowledgement for output.
+const COMPANY: Duration = Duration::from_millis(2);
 
 /// Input on its way to the terminal. What of the first has been written is gone from it.
 #[derive(Default)]
@@ -16,22 +24,29 @@ pub(super) struct Pending {
 
 impl Session {
     pub(super) async fn write_input(self: Rc<Self>) {
+        // When clients are told what input has changed, should no output take it along.
+        let mut due: Option<Instant> = None;
         loop {
-            if self.pending.borrow().inputs.is_empty() {
-                if self.end().is_some() {
-                    return;
+            let idle = self.pending.borrow().inputs.is_empty();
+            if idle && self.end().is_some() {
+                return self.tell();
+            }
+            let goes_on = tokio::select! {
+                biased;
+                () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
+                    due = None;
+                    self.tell();
+                    continue;
                 }
-                self.more_input.notified().await;
-                continue;
-            }
-            let writable = tokio::select! {
-                writable = self.master.writable() => writable.is_ok(),
-                () = self.over() => false,
+                () = self.more_input.notified(), if idle => true,
+                writable = self.master.writable(), if !idle => writable.is_ok() && self.write(),
+                () = self.over(), if !idle => false,
             };
-            if !writable || !self.write() {
+            if !goes_on {
                 self.refuse_pending();
-                return;
+                return self.tell();
             }
+            due = due.or_else(|| Some(Instant::now() + COMPANY));
         }
     }
 
@@ -52,8 +67,6 @@ impl Session {
             if pending.inputs.is_empty() {
                 stream.has_room();
             }
-            drop((pending, stream));
-            self.tell();
         }
         true
     }

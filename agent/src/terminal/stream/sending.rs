@@ -42,12 +42,15 @@ impl Stream {
             frame.encode_into(out);
             true
         };
-        if applied != attached.told_input {
+        // An echo does not wait for the word that its key was written; that word waits for one frame of a flood.
+        let owed = applied != attached.told_input || attached.repeat_input;
+        if owed && (attached.overtaken || attached.ready(self.ring.start(), self.published) == 0) {
+            if applied == attached.told_input {
+                // After the news, so that the same number comes a second time: that is what asks for input.
+                attached.repeat_input = false;
+            }
             attached.told_input = applied;
-            return put(Frame::InputAcknowledge(applied));
-        }
-        // After the news, so that the same number comes a second time: that is what asks for input.
-        if std::mem::take(&mut attached.repeat_input) {
+            attached.overtaken = attached.repeat_input;
             return put(Frame::InputAcknowledge(applied));
         }
         if attached.knows != (self.size, is_owner) {
@@ -81,6 +84,7 @@ impl Stream {
         let most = attached.window().min(self.published.saturating_sub(attached.cursor)).min(OUTPUT_MAX as u64);
         let first = self.ring.piece(attached.cursor, most);
         if !first.is_empty() {
+            attached.overtaken = owed;
             put(Frame::Output(attached.cursor, first));
             let begin = out.len().saturating_sub(first.len());
             // The rest may lie in the next chunk; it belongs to the same frame.

@@ -169,6 +169,51 @@ fn input_that_waits_for_the_terminal_is_not_asked_for_again() {
     assert_eq!(frames(&told, 1), [Frame::InputAcknowledge(1)]);
 }
 
+/// An echo is not to wait for the message before it; a flood is not to keep back that input was applied.
+#[test]
+fn output_goes_before_word_of_input_but_one_frame_at_most() {
+    let mut stream = stream();
+    stream.receive(1, Frame::Joined(ClientMode::Write));
+    stream.receive(1, attach(None, None));
+    drain(&mut stream);
+    for number in [1, 2] {
+        stream.receive(1, Frame::Input(number, b"x"));
+        stream.written("k", number);
+        let from = stream.status().offset;
+        write(&mut stream, b"x");
+        let told = drain(&mut stream);
+        assert_eq!(frames(&told, 1), [Frame::Output(from, b"x"), Frame::InputAcknowledge(number)]);
+    }
+    stream.receive(1, Frame::Input(3, b"x"));
+    stream.written("k", 3);
+    let flood = vec![b'y'; 3 * OUTPUT_MAX];
+    write(&mut stream, &flood);
+    let told = drain(&mut stream);
+    let told = frames(&told, 1);
+    assert!(matches!(told.first(), Some(Frame::Output(2, bytes)) if bytes.len() == OUTPUT_MAX), "{:?}", told.len());
+    assert_eq!(told.get(1), Some(&Frame::InputAcknowledge(3)));
+    // To say it once more is what asks for input, also while output flows.
+    stream.receive(1, Frame::Input(3, b"x"));
+    write(&mut stream, &flood);
+    let told = drain(&mut stream);
+    let asked = frames(&told, 1).iter().filter(|frame| matches!(frame, Frame::InputAcknowledge(3))).count();
+    assert_eq!(asked, 1);
+}
+
+/// Nothing can be sent to who takes no output, but that input was applied.
+#[test]
+fn word_of_input_reaches_a_client_that_takes_no_output() {
+    let mut stream = stream();
+    stream.receive(1, Frame::Joined(ClientMode::Write));
+    stream.receive(1, attach(None, None));
+    write(&mut stream, &vec![b'y'; usize::try_from(2 * WINDOW_BYTES).unwrap()]);
+    drain(&mut stream);
+    stream.receive(1, Frame::Input(1, b"\x03"));
+    stream.written("k", 1);
+    let told = drain(&mut stream);
+    assert_eq!(frames(&told, 1), [Frame::InputAcknowledge(1)]);
+}
+
 /// Nobody asked for it again, when nothing was typed after it.
 #[test]
 fn input_that_was_refused_is_asked_for_when_there_is_room() {
