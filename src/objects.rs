@@ -2,11 +2,17 @@
 
 #![expect(missing_docs, reason = "the macro makes methods that cannot be documented")]
 
+use futures::FutureExt;
+use futures::future::LocalBoxFuture;
+use js_sys::Uint8Array;
 use snapvm_durable::machine_gateway::object::Gateway;
 use snapvm_durable::object::Object;
 use snapvm_durable::org_feed::object::Feed;
 use snapvm_durable::terminal_session::object::Session;
-use worker::{DurableObject, Env, Request, Response, State, WebSocket, WebSocketIncomingMessage, durable_object};
+use wasm_bindgen::JsValue;
+use wasm_bindgen::prelude::wasm_bindgen;
+use wasm_bindgen_futures::future_to_promise;
+use worker::{DurableObject, Env, Request, Response, State, WebSocket, durable_object};
 
 use crate::gateway::outside::World;
 
@@ -14,18 +20,23 @@ use crate::gateway::outside::World;
 const BROKEN: u16 = 1006;
 
 /// A close that the other side gets to see: the codes that only stand for "none" cannot be sent.
-fn close_back(socket: &WebSocket, code: usize, reason: &str) {
-    let _ = match u16::try_from(code) {
-        Ok(1005 | BROKEN | 1015) | Err(_) => socket.close::<String>(None, None),
-        Ok(code) => socket.close(Some(code), Some(reason)),
+fn close_back(socket: &WebSocket, code: u16, reason: &str) {
+    let _ = match code {
+        1005 | BROKEN | 1015 => socket.close::<String>(None, None),
+        code => socket.close(Some(code), Some(reason)),
     };
+}
+
+/// What the runtime is to wait for.
+fn promise(rest: LocalBoxFuture<'static, worker::Result<()>>) -> JsValue {
+    future_to_promise(async move { rest.await.map(|()| JsValue::UNDEFINED).map_err(JsValue::from) }).into()
 }
 
 /// An object's shell: what it wraps is there unless the deployment lacks something, which every request then says.
 macro_rules! shell {
     ($(#[$about:meta])+ $name:ident($object:ident)) => {
         $(#[$about])+
-        #[durable_object]
+        #[durable_object(alarm)]
         pub struct $name(Result<$object<World>, String>);
 
         impl $name {
@@ -47,34 +58,44 @@ macro_rules! shell {
             async fn alarm(&self) -> worker::Result<Response> {
                 Object::alarm(self.object()?).await
             }
+        }
 
-            async fn websocket_message(
-                &self,
-                socket: WebSocket,
-                message: WebSocketIncomingMessage,
-            ) -> worker::Result<()> {
-                let Ok(object) = &self.0 else { return Ok(()) };
-                match message {
-                    WebSocketIncomingMessage::String(text) => Object::text(object, socket, &text).await,
-                    WebSocketIncomingMessage::Binary(bytes) => Object::binary(object, socket, &bytes).await,
+        // Not the macro's: it makes a promise of every message.
+        #[wasm_bindgen]
+        impl $name {
+            /// A message came: what is returned is waited for.
+            ///
+            /// # Errors
+            /// When the platform fails.
+            #[wasm_bindgen(js_name = webSocketMessage)]
+            pub fn websocket_message(&self, socket: web_sys::WebSocket, message: JsValue) -> Result<JsValue, JsValue> {
+                let Ok(object) = &self.0 else { return Ok(JsValue::UNDEFINED) };
+                let socket = WebSocket::from(socket);
+                if let Some(text) = message.as_string() {
+                    let object = object.clone();
+                    return Ok(promise(async move { Object::text(&object, socket, &text).await }.boxed_local()));
                 }
+                let rest = Object::binary(object, socket, &Uint8Array::new(&message).to_vec())?;
+                Ok(rest.map_or(JsValue::UNDEFINED, promise))
             }
 
-            async fn websocket_close(
-                &self,
-                socket: WebSocket,
-                code: usize,
-                reason: String,
-                _clean: bool,
-            ) -> worker::Result<()> {
+            /// A socket closed.
+            #[wasm_bindgen(js_name = webSocketClose)]
+            pub fn websocket_close(&self, socket: web_sys::WebSocket, code: u16, reason: String) -> JsValue {
+                let socket = WebSocket::from(socket);
                 close_back(&socket, code, &reason);
-                let Ok(object) = &self.0 else { return Ok(()) };
-                Object::closed(object, socket, u16::try_from(code).unwrap_or(BROKEN)).await
+                self.closed(socket, code)
             }
 
-            async fn websocket_error(&self, socket: WebSocket, _error: worker::Error) -> worker::Result<()> {
-                let Ok(object) = &self.0 else { return Ok(()) };
-                Object::closed(object, socket, BROKEN).await
+            /// A socket broke.
+            #[wasm_bindgen(js_name = webSocketError)]
+            pub fn websocket_error(&self, socket: web_sys::WebSocket) -> JsValue {
+                self.closed(WebSocket::from(socket), BROKEN)
+            }
+
+            fn closed(&self, socket: WebSocket, code: u16) -> JsValue {
+                let Ok(object) = self.0.clone() else { return JsValue::UNDEFINED };
+                promise(async move { Object::closed(&object, socket, code).await }.boxed_local())
             }
         }
     };

@@ -1,5 +1,6 @@
 //! What the runtime brings to an object, whichever it is: the shells in the Worker pass it on through this.
 
+use futures::future::LocalBoxFuture;
 use snapvm_protocol::agent::close;
 use worker::{Request, Response, Result, WebSocket};
 
@@ -7,18 +8,26 @@ use crate::machine_gateway::{object::Gateway, outside::Outside as GatewayOutside
 use crate::org_feed::{object::Feed, outside::Outside as FeedOutside};
 use crate::terminal_session::{object::Session, outside::Outside as SessionOutside};
 
-/// An object.
+/// What an event still has to wait for, where it has to.
+pub type Rest = Option<LocalBoxFuture<'static, Result<()>>>;
+
+/// An object. Cheap to clone.
 #[expect(async_fn_in_trait, reason = "objects run on one thread; their futures need not be Send")]
-pub trait Object {
+pub trait Object: Clone + 'static {
     /// A request of the Worker's, or an upgrade that it passes on.
     async fn fetch(&self, request: Request) -> Result<Response>;
     /// The time of the alarm has come.
     async fn alarm(&self) -> Result<Response>;
     /// A text came; pings are answered by the runtime.
     async fn text(&self, socket: WebSocket, text: &str) -> Result<()>;
-    /// Bytes came.
-    async fn binary(&self, socket: WebSocket, _bytes: &[u8]) -> Result<()> {
-        socket.close(Some(close::MALFORMED), Some("text only"))
+    /// Bytes came. What can be done at once is done when this returns: they are keys and their echoes, and a promise
+    /// for each would take longer than the rest.
+    ///
+    /// # Errors
+    /// When the platform fails.
+    fn binary(&self, socket: WebSocket, _bytes: &[u8]) -> Result<Rest> {
+        socket.close(Some(close::MALFORMED), Some("text only"))?;
+        Ok(None)
     }
     /// A socket closed or broke.
     async fn closed(&self, socket: WebSocket, code: u16) -> Result<()>;
@@ -50,8 +59,8 @@ impl<O: SessionOutside> Object for Session<O> {
         // None means anything.
         Ok(())
     }
-    async fn binary(&self, socket: WebSocket, bytes: &[u8]) -> Result<()> {
-        self.message(socket, bytes).await
+    fn binary(&self, socket: WebSocket, bytes: &[u8]) -> Result<Rest> {
+        self.message(&socket, bytes)
     }
     async fn closed(&self, socket: WebSocket, code: u16) -> Result<()> {
         self.closed(&socket, code).await

@@ -106,7 +106,9 @@ impl<O: Outside> Session<O> {
             let Some(stays) = self.judge(id, access) else { return };
             id = stays;
             while let Some(frame) = self.with_client(id, |peer| peer.held.pop_front()).flatten() {
-                self.pass_on(id, &frame).await;
+                if let Some(then) = self.pass_on(id, &frame) {
+                    self.follow_up(id, then).await;
+                }
             }
             let over = self.with_client(id, |peer| {
                 let over = peer.look != Look::Outdated;

@@ -1,5 +1,6 @@
 //! The switch: frames from clients to the agent and back.
 
+use futures::FutureExt;
 use snapvm_protocol::agent::close;
 use snapvm_protocol::terminal::{FRAME_MAX, Frame, Notice, is_from_client, is_write, split_client};
 use worker::WebSocket;
@@ -8,6 +9,7 @@ use super::access::Entry;
 use super::clients::{AGENT, id_of};
 use super::object::Session;
 use super::outside::Outside;
+use crate::object::Rest;
 
 /// Input that stays unacknowledged for this long makes the gateway wake the machine.
 const UNACKNOWLEDGED_MS: u64 = 2_000;
@@ -16,21 +18,30 @@ const INPUT_ACKNOWLEDGE: u8 = 0x13;
 /// Type byte of input.
 const INPUT: u8 = 0x02;
 
+/// What input asks for beyond being passed on.
+pub(super) enum Then {
+    /// The machine is to wake: there is no agent.
+    Wake,
+    /// The alarm is to see whether it is acknowledged.
+    SetAlarm,
+}
+
 impl<O: Outside> Session<O> {
     /// A binary message of either side.
     ///
     /// # Errors
     /// When the platform fails.
-    pub async fn message(&self, socket: WebSocket, bytes: &[u8]) -> worker::Result<()> {
-        let Some(id) = id_of(&socket) else { return Ok(()) };
+    pub fn message(&self, socket: &WebSocket, bytes: &[u8]) -> worker::Result<Rest> {
+        let Some(id) = id_of(socket) else { return Ok(None) };
         if bytes.len() > FRAME_MAX + 4 {
-            return socket.close(Some(close::MALFORMED), Some("the frame is too long"));
+            socket.close(Some(close::MALFORMED), Some("the frame is too long"))?;
+            return Ok(None);
         }
         if id == AGENT {
-            self.from_agent(&socket, bytes);
-            return Ok(());
+            self.from_agent(socket, bytes);
+            return Ok(None);
         }
-        self.from_client(id, &socket, bytes).await
+        self.from_client(id, socket, bytes)
     }
 
     fn from_agent(&self, socket: &WebSocket, bytes: &[u8]) {
@@ -48,55 +59,79 @@ impl<O: Outside> Session<O> {
         self.look_if_due(id);
     }
 
-    async fn from_client(&self, id: u32, socket: &WebSocket, frame: &[u8]) -> worker::Result<()> {
+    fn from_client(&self, id: u32, socket: &WebSocket, frame: &[u8]) -> worker::Result<Rest> {
         if !is_from_client(frame) {
-            return socket.close(Some(close::MALFORMED), Some("not a frame of a client"));
+            socket.close(Some(close::MALFORMED), Some("not a frame of a client"))?;
+            return Ok(None);
         }
-        match self.enter(id, frame) {
-            Entry::Open => self.pass_on(id, frame).await,
-            Entry::Due => self.look(id).await,
-            Entry::Waits => {}
-            Entry::Full => self.refuse_more(id),
-            Entry::Unknown => return socket.close(Some(close::UNAUTHENTICATED), Some("connect again")),
-        }
-        Ok(())
+        let session = self.clone();
+        Ok(match self.enter(id, frame) {
+            Entry::Open => self.pass_on(id, frame).map(|then| {
+                async move {
+                    session.follow_up(id, then).await;
+                    Ok(())
+                }
+                .boxed_local()
+            }),
+            Entry::Due => Some(
+                async move {
+                    session.look(id).await;
+                    Ok(())
+                }
+                .boxed_local(),
+            ),
+            Entry::Waits => None,
+            Entry::Full => {
+                self.refuse_more(id);
+                None
+            }
+            Entry::Unknown => {
+                socket.close(Some(close::UNAUTHENTICATED), Some("connect again"))?;
+                None
+            }
+        })
     }
 
-    /// A frame of somebody who may be here goes to the agent.
-    pub(super) async fn pass_on(&self, id: u32, frame: &[u8]) {
+    /// A frame of somebody who may be here goes to the agent; what is to be done about it then.
+    pub(super) fn pass_on(&self, id: u32, frame: &[u8]) -> Option<Then> {
         let writes = self.with_client(id, |peer| peer.client.visitor.write) == Some(true);
         if is_write(frame) && !writes {
-            return;
+            return None;
         }
         let mut message = Vec::with_capacity(4 + frame.len());
         message.extend_from_slice(&id.to_be_bytes());
         message.extend_from_slice(frame);
         let reached = self.to_agent(&message);
-        if frame.first() == Some(&INPUT) {
-            self.watch_input(id, reached).await;
-        }
+        if frame.first() == Some(&INPUT) { self.watch_input(id, reached) } else { None }
     }
 
     /// Typed input either reaches an agent that acknowledges it, or wakes the machine.
-    async fn watch_input(&self, id: u32, reached: bool) {
+    fn watch_input(&self, id: u32, reached: bool) -> Option<Then> {
         let now = self.0.outside.now_ms();
         if !reached {
             // The first key asks for the wake; those after it would only ask again.
-            if now < self.0.called_ms.get() + UNACKNOWLEDGED_MS {
-                return;
+            let asks = now >= self.0.called_ms.get() + UNACKNOWLEDGED_MS;
+            if asks {
+                self.0.called_ms.set(now);
             }
-            self.0.called_ms.set(now);
-            let word = self.open(true, true, id).await;
-            if self.agent().is_none() {
-                self.to_client(id, &word.encode());
-            }
-            return;
+            return asks.then_some(Then::Wake);
         }
         if self.0.unacknowledged.get().is_none() {
             self.0.unacknowledged.set(Some((now, id)));
         }
-        if !self.0.alarm_set.replace(true) {
-            self.set_alarm(UNACKNOWLEDGED_MS).await;
+        (!self.0.alarm_set.replace(true)).then_some(Then::SetAlarm)
+    }
+
+    /// Does what has to be done about a client's input.
+    pub(super) async fn follow_up(&self, id: u32, then: Then) {
+        match then {
+            Then::SetAlarm => self.set_alarm(UNACKNOWLEDGED_MS).await,
+            Then::Wake => {
+                let word = self.open(true, true, id).await;
+                if self.agent().is_none() {
+                    self.to_client(id, &word.encode());
+                }
+            }
         }
     }
 
