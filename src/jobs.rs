@@ -1,9 +1,11 @@
 //! Scheduled work: the reconciler. Whatever an interrupted step left unfinished is found in the database, and its
 //! object is asked to look again; objects that were never told of a new machine hear of it here. And machines that
 //! stand somewhere are checked in turn: whether the runtime still has their sprite, asleep or awake as it should be, and
-//! whether the record says what the object knows. Then the provider's sprites are looked through for orphans.
+//! whether the record says what the object knows. Then the provider's sprites are looked through for orphans, and
+//! machines are prepared, where the deployment wants that and the provider has room.
 
 mod orphans;
+mod prepared;
 
 use futures::StreamExt;
 use snapvm_durable::machine_gateway::command::Command;
@@ -28,12 +30,19 @@ async fn scheduled(_event: ScheduledEvent, env: Env, _context: ScheduleContext) 
             worker::console_error!("{question}: {error}");
         }
     }
-    if let Err(error) = orphans(&env).await {
-        worker::console_error!("looking for orphans: {error}");
+    let has_room = match orphans(&env).await {
+        Ok(has_room) => has_room,
+        Err(error) => {
+            worker::console_error!("looking for orphans: {error}");
+            false
+        }
+    };
+    if let Err(error) = prepared::keep(&env, has_room).await {
+        worker::console_error!("preparing machines: {error}");
     }
 }
 
-async fn orphans(env: &Env) -> Result<(), Error> {
+async fn orphans(env: &Env) -> Result<bool, Error> {
     let database = Database::connect_to(env, "JOBS_DB").await?;
     orphans::Look::new(env, &database)?.run().await
 }

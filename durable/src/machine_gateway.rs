@@ -22,6 +22,7 @@ pub mod idle;
 mod logs;
 pub mod object;
 pub mod outside;
+pub mod prepared;
 mod reports;
 mod saving;
 pub mod state;

@@ -6,6 +6,8 @@
 use std::fmt::Write;
 
 use snapvm_durable::machine_gateway::cause::By;
+use snapvm_durable::machine_gateway::desired::Desired;
+use snapvm_durable::machine_gateway::prepared::{CLAIMED_TRIES_MAX, Prepared};
 use snapvm_durable::machine_gateway::state::{ActivityKind, Effect, Event, Machine, Work};
 use snapvm_protocol::agent::ToAgent;
 use snapvm_protocol::lifecycle::{Cause, MachineState as State};
@@ -34,6 +36,9 @@ not listed there. What an agent's digest means for its machine (upgrades) and ch
 | failed | something went wrong; the reason says what, and what to do | a start, a deletion, the reconciler |
 | deleting | being deleted, for as long as it takes | the object |
 
+A **prepared** machine lives this life before it is anybody's: it is made and sleeps. Once somebody creates a machine of its
+kind it is theirs, and *creating* from there; a prepared sprite that does not work is given up for another one.
+
 What a machine **is to be** (`desired`: running, asleep, stopped, deleted) is kept beside what it is: orders that come
 while another one is carried out end with the last one's state, and a deletion is the last of all.
 
@@ -45,6 +50,7 @@ comes later than the next turn means nothing, and neither does one of an older g
 fn name(event: &Event) -> Option<&'static str> {
     Some(match event {
         Event::Provision => "the record was written",
+        Event::Claimed => "somebody creates a machine of its kind",
         Event::Start { .. } => "**start**",
         Event::Wanted { .. } => "traffic needs it",
         Event::Called { .. } => "typed in a terminal, no answer",
@@ -97,6 +103,7 @@ fn events() -> Vec<Event> {
     let looked = |status| Event::Looked { status };
     vec![
         Event::Provision,
+        Event::Claimed,
         Event::Start { by: by() },
         Event::Wanted { by: By::request("bob", 3000) },
         Event::Called { by: By::account(Cause::Terminal, "bob") },
@@ -155,6 +162,13 @@ fn brought_to(state: State) -> Machine {
     }
     machine.on(Event::Saved, NOW - 960_000).unwrap();
     assert_eq!(machine.state, state);
+    machine
+}
+
+/// One that is prepared, and nobody's yet.
+fn prepared(state: State) -> Machine {
+    let mut machine = brought_to(state).ordered(Desired::Asleep);
+    machine.prepared = Some(Prepared::Waiting);
     machine
 }
 
@@ -218,6 +232,17 @@ fn page() -> String {
                 tried.tries = snapvm_durable::machine_gateway::state::TRIES_MAX - 1;
                 section("waking, for the last time", &tried);
             }
+            State::Creating => {
+                let mut claimed = prepared(State::Hibernated);
+                claimed.on(Event::Claimed, NOW - 955_000).unwrap();
+                section("creating, on a prepared sprite", &claimed);
+                claimed.tries = CLAIMED_TRIES_MAX - 1;
+                section("creating, on a prepared sprite, for the last time", &claimed);
+                claimed.on(Event::Looked { status: None }, NOW - 955_000).unwrap();
+                section("creating, its prepared sprite given up", &claimed);
+                section("creating, to be prepared", &prepared(State::Creating));
+            }
+            State::Hibernated => section("hibernated, prepared", &prepared(State::Hibernated)),
             State::Failed => {
                 let mut gone = machine.clone();
                 gone.on(Event::Looked { status: None }, NOW - 955_000).unwrap();

@@ -4,6 +4,7 @@
 
 use proptest::prelude::*;
 use snapvm_durable::machine_gateway::cause::By;
+use snapvm_durable::machine_gateway::prepared::Prepared;
 use snapvm_durable::machine_gateway::state::{ActivityKind, Effect, Event, Machine, TRIES_MAX, Work};
 use snapvm_protocol::agent::{SleepKind, ToAgent};
 use snapvm_protocol::lifecycle::{Cause, MachineState as State};
@@ -54,6 +55,7 @@ fn event() -> impl Strategy<Value = Event> {
     let by = || prop_oneof![Just(idle()), Just(ada())];
     prop_oneof![
         1 => Just(Event::Provision),
+        1 => Just(Event::Claimed),
         1 => by().prop_map(|by| Event::Start { by }),
         3 => Just(Event::Wanted { by: visit() }),
         2 => Just(Event::Called { by: visit() }),
@@ -109,9 +111,11 @@ proptest! {
     #[test]
     fn every_unfinished_state_has_an_alarm_and_a_way_on(
         first in prop::sample::select(State::ALL.to_vec()),
+        prepared in prop::sample::select(vec![None, Some(Prepared::Waiting), Some(Prepared::Claimed)]),
         events in proptest::collection::vec((event(), 0_u64..60_000), 1..60),
     ) {
         let mut machine = machine(first);
+        machine.prepared = prepared;
         let mut now = 1_000_000;
         // What the object does when it knows nothing yet but the record.
         machine.on(Event::Alarm, now).unwrap();

@@ -1,13 +1,23 @@
 -- What the objects of a machine read and write, with the service credential `gateway`, one machine at a time.
 set local role snap_owner;
 
--- Everything a gateway object needs to begin: the machine, its services, its open terminals.
+-- Everything a gateway object needs to begin: the machine, its services, its open terminals. One that is prepared has no
+-- organization.
 create or replace function api.gateway_load(p_credential text, p_request text, p_machine text,
   out status int, out body text)
 language plpgsql volatile security invoker set search_path = '' as $$
+declare
+  prepared text;
 begin
   select * into status, body from authz.enter_service('gateway', p_credential, p_request, p_machine::uuid);
-  if status <> 200 then
+  if status = 404 then
+    prepared := api.prepared_record(p_machine::uuid);
+    if prepared is not null then
+      status := 200;
+      body := prepared;
+    end if;
+    return;
+  elsif status <> 200 then
     return;
   end if;
   body := (select json_build_object('org', m.org_id, 'machine', m.id, 'name', m.name, 'state', m.state, 'reason', m.reason,
@@ -208,6 +218,8 @@ begin
   if status = 200 then
     delete from app.machine m where m.org_id = authz.org_id() and m.id = p_machine::uuid and m.state = 'deleting';
     body := '{}';
+  elsif status = 404 then
+    delete from app.prepared p where p.id = p_machine::uuid and p.state = 'deleting';
   end if;
 end $$;
 

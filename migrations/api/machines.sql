@@ -51,6 +51,7 @@ begin
         to_char(p.created_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as created_at) machine)::text;
 end $$;
 
+-- `p_machine` is its id, unless it takes that of a prepared one (prepared.sql): then its sprite is there already.
 -- `p_machines` and `p_awake` are the deployment's quota; `p_first_boot` is the definition of the service that sets it up.
 create or replace function api.machines_create(p_credential text, p_request text, p_org text, p_machine text,
   p_event text, p_name text, p_runtime text, p_size text, p_region text, p_idle_seconds int, p_machines int,
@@ -78,7 +79,9 @@ begin
     on conflict (org_id, name) do nothing returning * into made;
   if found then
     insert into app.machine_event (org_id, machine_id, id, kind, detail, cause, actor_id)
-      values (authz.org_id(), made.id, p_event::uuid, 'created', 'Created.', api.caller_cause(), authz.account_id());
+      values (authz.org_id(), made.id, p_event::uuid, 'created',
+        case when made.sprite_id is null then 'Created.' else 'Created. Its sprite was prepared before.' end,
+        api.caller_cause(), authz.account_id());
     insert into app.service (org_id, machine_id, name, definition, desired)
       select authz.org_id(), made.id, 'first-boot', p_first_boot, 'up' where p_first_boot is not null;
     status := 201;
@@ -87,7 +90,7 @@ begin
     status := 409;
     body := authz.refusal('name_taken', 'Another machine of this organization has this name.', 'name');
   end if;
-  perform authz.audit('machines_create', p_machine, status);
+  perform authz.audit('machines_create', coalesce(made.id::text, p_machine), status);
 end $$;
 
 create or replace function api.machines_get(p_credential text, p_request text, p_org text, p_name text,

@@ -24,14 +24,16 @@ begin
     on conflict (only_row) do update set next_page = excluded.next_page, looked_at = now();
   with found as (
     select p.name, p.id, p.created_at,
-      case when m.id is null then 'machine_gone'
+      -- One that is prepared is nobody's yet, and no orphan.
+      case when m.id is null and r.id is null then 'machine_gone'
         -- It keeps the name of the generation that it was made in; only one that was replaced is stale.
         -- Where none is recorded, it is one of the present generation that is being made.
         when m.sprite_name is distinct from p.name and p.generation < m.generation
           then 'generation_stale' end as reason
     from jsonb_to_recordset(p_page::jsonb)
       as p (name text, id text, machine uuid, generation bigint, created_at timestamptz)
-    left join app.machine m on m.id = p.machine),
+    left join app.machine m on m.id = p.machine
+    left join app.prepared r on r.id = p.machine),
   claimed as (
     delete from app.orphan o using found f where f.reason is null and o.sprite_name = f.name and o.deleted_at is null),
   seen as (
@@ -64,6 +66,7 @@ begin
   end if;
   status := 200;
   body := json_build_object(
+    'prepared', api.prepared_counts(),
     'looked_at', (select authz.iso(l.looked_at) from app.provider_look l),
     'orphans', (select coalesce(json_agg(json_build_object('sprite', o.sprite_name, 'sprite_id', o.sprite_id,
         'reason', o.reason, 'sightings', o.sightings, 'first_seen_at', authz.iso(o.first_seen_at),

@@ -130,12 +130,14 @@ impl World {
         }
     }
 
+    /// What a sprite's labels say: whose it is, once it is somebody's, comes last.
     fn labels(&self, record: &Record) -> Vec<String> {
-        vec![
-            format!("org:{}", record.org),
-            format!("machine:{}", record.machine),
-            crate::sprites::labels::deployment(&self.verifier),
-        ]
+        let mut labels =
+            vec![format!("machine:{}", record.machine), crate::sprites::labels::deployment(&self.verifier)];
+        if !record.is_prepared() {
+            labels.push(format!("org:{}", record.org));
+        }
+        labels
     }
 
     /// What was found under the machine's name, if it is its sprite: the recorded one, or, as long as none is recorded,
@@ -272,6 +274,20 @@ impl Outside for World {
         struct Saved {
             epoch: u64,
         }
+        let sprite_name = record.sprite_id.as_ref().map(|_| record.sprite_name());
+        if record.is_prepared() {
+            let arguments = vec![
+                record.machine.to_string().into(),
+                machine.state.as_str().into(),
+                machine.reason.clone().into(),
+                record.written.to_string().into(),
+                sprite_name.into(),
+                record.sprite_id.clone().into(),
+                record.sprite_url.clone().into(),
+            ];
+            let saved: Saved = parse(&self.run("gateway_prepared", arguments).await?)?;
+            return Ok(saved.epoch);
+        }
         let history = line.map(|line| line.history);
         let arguments = vec![
             record.machine.to_string().into(),
@@ -281,7 +297,7 @@ impl Outside for World {
             history.map(|history| history.kind.to_string()).into(),
             history.map(|history| history.detail.clone()).into(),
             history.and_then(|history| history.by.actor.clone()).into(),
-            record.sprite_id.as_ref().map(|_| record.sprite_name()).into(),
+            sprite_name.into(),
             record.sprite_id.clone().into(),
             record.sprite_url.clone().into(),
             history.map(|history| history.by.cause.as_str().to_owned()).into(),
@@ -344,6 +360,14 @@ impl Outside for World {
         ];
         let recreated: Recreated = parse(&self.run("gateway_recreate", arguments).await?)?;
         Ok(recreated.generation)
+    }
+
+    async fn label(&self, record: &Record, sprite: &Sprite) -> Result<(), Failure> {
+        let labels = self.labels(record);
+        if labels.iter().all(|label| sprite.labels.contains(label)) {
+            return Ok(());
+        }
+        Ok(self.sprites.label(&sprite.name, &labels).await?)
     }
 
     async fn provision(&self, record: &Record) -> Result<Sprite, Failure> {

@@ -51,6 +51,30 @@ struct Known {
     looked_at: Option<String>,
     /// Sprites of this deployment that no machine has, the newest first.
     orphans: Vec<Orphan>,
+    /// Machines that are prepared before anybody wants one, by their kind.
+    prepared: Vec<PreparedKind>,
+}
+
+/// Prepared machines of one kind.
+#[derive(Debug, Serialize, Deserialize)]
+#[cfg_attr(not(target_arch = "wasm32"), derive(JsonSchema))]
+struct PreparedKind {
+    /// Their runtime type.
+    runtime: String,
+    /// Their size.
+    size: String,
+    /// Their region.
+    region: String,
+    /// Those that sleep, and wait for somebody.
+    ready: u32,
+    /// Those that are being made.
+    preparing: u32,
+    /// Those that could not be made: they are replaced after five minutes.
+    failed: u32,
+    /// Those that are being deleted.
+    leaving: u32,
+    /// Why one failed.
+    failure: Option<String>,
 }
 
 /// A sprite that no machine has.

@@ -62,10 +62,11 @@ impl<'a> Look<'a> {
         })
     }
 
-    /// Looks at some pages, and deletes what is known to be an orphan.
-    pub(super) async fn run(&self) -> Result<(), Error> {
+    /// Looks at some pages, and deletes what is known to be an orphan. Answers whether the provider has room for what
+    /// nobody waits for.
+    pub(super) async fn run(&self) -> Result<bool, Error> {
         let mut next = self.compare(None, None, &[]).await?.next;
-        let (mut deleted, mut deletions) = (Vec::new(), 0);
+        let (mut deleted, mut deletions, mut has_room) = (Vec::new(), 0, false);
         for _ in 0..PAGES_MAX {
             let page = match self.client.list("s-", next.as_deref()).await {
                 Ok(page) => page,
@@ -73,10 +74,11 @@ impl<'a> Look<'a> {
                     // The place where it goes on may be what is wrong.
                     self.compare(Some(&[]), None, &deleted).await?;
                     worker::console_warn!("looking for orphans: {error}");
-                    return Ok(());
+                    return Ok(false);
                 }
             };
             next = following(&page);
+            has_room = leaves_room(&page);
             let ours: Vec<Seen> = page.sprites.into_iter().filter_map(|sprite| seen(sprite, &self.label)).collect();
             let verdict = self.compare(Some(&ours), next.as_deref(), &std::mem::take(&mut deleted)).await?;
             for name in verdict.delete {
@@ -99,7 +101,7 @@ impl<'a> Look<'a> {
         if !deleted.is_empty() {
             self.compare(Some(&[]), next.as_deref(), &deleted).await?;
         }
-        Ok(())
+        Ok(has_room)
     }
 
     /// One statement: a page, where the next one starts, what was deleted since the last.
@@ -125,6 +127,14 @@ fn following(page: &SpriteList) -> Option<String> {
     page.next_continuation_token.clone().filter(|token| page.has_more && !token.is_empty())
 }
 
+/// Whether a quarter of the sprites that may run is left to people.
+fn leaves_room(page: &SpriteList) -> bool {
+    let org = page.org.as_ref();
+    let running = page.running.or(org.and_then(|org| org.running)).unwrap_or(0);
+    let limit = page.running_limit.or(org.and_then(|org| org.running_limit));
+    limit.is_none_or(|limit| running.saturating_add(1).saturating_mul(4) <= limit.saturating_mul(3))
+}
+
 /// A sprite that this deployment made for a machine, by its labels and by its name.
 fn seen(sprite: SpriteListItem, label: &str) -> Option<Seen> {
     let ours = sprite.labels.iter().any(|other| other == label);
@@ -139,6 +149,22 @@ fn seen(sprite: SpriteListItem, label: &str) -> Option<Seen> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_quarter_of_what_may_run_is_left_to_people() {
+        let page = |text: &str| leaves_room(&serde_json::from_str(text).unwrap());
+        for (text, has_room) in [
+            (r#"{"sprites": []}"#, true),
+            (r#"{"sprites": [], "running": 900}"#, true),
+            (r#"{"sprites": [], "running": 5, "running_limit": 8}"#, true),
+            (r#"{"sprites": [], "running": 6, "running_limit": 8}"#, false),
+            (r#"{"sprites": [], "org": {"running": 5, "running_limit": 8}}"#, true),
+            (r#"{"sprites": [], "org": {"running": 8, "running_limit": 8}}"#, false),
+            (r#"{"sprites": [], "running_limit": 1}"#, false),
+        ] {
+            assert_eq!(page(text), has_room, "{text}");
+        }
+    }
 
     #[test]
     fn only_what_is_labelled_and_named_as_ours_is_looked_at() {

@@ -1,6 +1,6 @@
 //! Sprites: look, make, list, delete. None of these calls wakes one.
 //!
-//! Absent on purpose: updating. Labels and the URL's settings are given at creation and never changed by us.
+//! Absent on purpose: updating the URL's settings, which are given at creation and never changed by us.
 
 use snapvm_protocol::sprites::{CreateSprite, Sprite, SpriteList};
 use worker::Method;
@@ -49,6 +49,15 @@ impl Client {
     pub async fn create(&self, wanted: &CreateSprite) -> Result<Sprite, Error> {
         let ask = Ask::records(Method::Post, "/v1/sprites".into()).once().within(60_000).json(wanted)?;
         self.ask(ask).await?.read()
+    }
+
+    /// Gives a sprite these labels in place of those that it has.
+    ///
+    /// # Errors
+    /// Whatever keeps it.
+    pub async fn label(&self, name: &str, labels: &[String]) -> Result<(), Error> {
+        let ask = Ask::records(Method::Put, format!("/v1/sprites/{name}"));
+        self.ask(ask.json(&serde_json::json!({"labels": labels}))?).await.map(|_| ())
     }
 
     /// Deletes a sprite; one that is not there is deleted.

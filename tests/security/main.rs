@@ -12,6 +12,7 @@
 mod catalog;
 mod guard;
 mod pool;
+mod prepared;
 mod requests;
 mod role_matrix;
 mod schema;

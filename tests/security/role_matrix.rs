@@ -98,6 +98,13 @@ const PROBES: &[Probe] = &[
         column: "label",
         insert: "(org_id, machine_id, port, label) values ($org, $machine, 6666, 'forged')",
     },
+    Probe {
+        table: "prepared",
+        rows: "size = 'nobodys'",
+        column: "state",
+        insert: "(id, runtime, size, region, agent_digest)
+          values (gen_random_uuid(), 'spritehost', 'forged', 'local', 'forged')",
+    },
     Probe { table: "provider_look", rows: "true", column: "next_page", insert: "(next_page) values ('forged')" },
     Probe {
         table: "quota",
@@ -219,6 +226,9 @@ async fn every_role_against_every_table() {
     let (org, elsewhere, spare) = (world().org().await, world().org().await, world().sign_up().await);
     let machine = rows::machine(&superuser, &org.slug, &org.owner.account, "victim").await;
     rows::ceilings(&superuser, &org.slug, 10, 10).await;
+    let leaving = "insert into app.prepared (id, runtime, size, region, state, agent_digest)
+        values (gen_random_uuid(), 'spritehost', 'nobodys', 'local', 'deleting', 'forged')";
+    rows::run(&superuser, leaving, &[]).await;
     let (reader, _) = org.owner.token("read").await;
     let victim = Victim {
         org: rows::org_id(&superuser, &org.slug).await,

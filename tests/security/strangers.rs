@@ -133,6 +133,11 @@ fn argument(function: &str, name: &str, stranger: &Stranger, victim: &Victim, ch
 const FIXED: &[(&str, &str)] = &[
     ("p_page", r#"[{"name":"s-forged-g1","id":"sprite-forged","machine":null,"generation":1}]"#),
     ("p_next", "forged"),
+    ("p_wanted", r#"[{"runtime":"spritehost","size":"small","region":"local","ready":3}]"#),
+    ("p_offer", r#"{"runtimes":["spritehost"],"sizes":[{"id":"small"}],"regions":[{"id":"local"}]}"#),
+    ("p_ids", "[]"),
+    ("p_digest", "forged"),
+    ("p_fills", "true"),
     ("p_deleted", "[]"),
     ("p_seconds", "0"),
     ("p_request", r#"{"request_id":"stranger","address":"10.0.0.1","apps":"http://*.apps.test"}"#),

@@ -11,6 +11,7 @@ mod keys;
 mod kills;
 mod lost_sprites;
 mod orphans;
+mod prepared;
 mod provider;
 mod provisioning;
 mod runtime;

@@ -9,6 +9,7 @@ async fn look(world: &World) -> Vec<Value> {
     world.stack.run_scheduled().await.expect("the scheduled work");
     let seen = world.operator().get("/v1/operator/provider").await.expect(200);
     assert!(!seen["looked_at"].is_null(), "{seen}");
+    assert_eq!(seen["prepared"], json!([]), "nothing is prepared unless the deployment says so");
     seen["orphans"].as_array().expect("a list").clone()
 }
 

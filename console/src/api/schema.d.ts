@@ -1355,6 +1355,37 @@ export interface components {
         Ports: {
             ports: components["schemas"]["Port"][];
         };
+        /** @description Prepared machines of one kind. */
+        PreparedKind: {
+            /**
+             * Format: uint32
+             * @description Those that could not be made: they are replaced after five minutes.
+             */
+            failed: number;
+            /** @description Why one failed. */
+            failure?: string | null;
+            /**
+             * Format: uint32
+             * @description Those that are being deleted.
+             */
+            leaving: number;
+            /**
+             * Format: uint32
+             * @description Those that are being made.
+             */
+            preparing: number;
+            /**
+             * Format: uint32
+             * @description Those that sleep, and wait for somebody.
+             */
+            ready: number;
+            /** @description Their region. */
+            region: string;
+            /** @description Their runtime type. */
+            runtime: string;
+            /** @description Their size. */
+            size: string;
+        };
         /** @description Why a request was refused (RFC 9457). */
         Problem: {
             /** @description Stable, for programs. */
@@ -1390,6 +1421,8 @@ export interface components {
             looked_at?: string | null;
             /** @description Sprites of this deployment that no machine has, the newest first. */
             orphans: components["schemas"]["Orphan"][];
+            /** @description Machines that are prepared before anybody wants one, by their kind. */
+            prepared: components["schemas"]["PreparedKind"][];
         };
         /** @description What the provider's account uses, of all deployments that share it. */
         ProviderAccount: {
@@ -2142,6 +2175,7 @@ export type Orgs = components['schemas']['Orgs'];
 export type Orphan = components['schemas']['Orphan'];
 export type Port = components['schemas']['Port'];
 export type Ports = components['schemas']['Ports'];
+export type PreparedKind = components['schemas']['PreparedKind'];
 export type Problem = components['schemas']['Problem'];
 export type Provider = components['schemas']['Provider'];
 export type ProviderAccount = components['schemas']['ProviderAccount'];

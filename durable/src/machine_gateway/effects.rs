@@ -165,24 +165,32 @@ impl<O: Outside> Gateway<O> {
                 self.take_place(record.machine).await?;
                 let sprite = self.sprite(&record).await?;
                 self.wake(&record, &sprite.url, turn).await?;
+                self.spawn_label(record, sprite);
                 Ok(Event::WakeSent)
             }
             Work::Look => {
                 let sprite = self.sprite(&record).await?;
                 Ok(Event::Looked { status: Some(sprite.status) })
             }
-            Work::Recreate => match self.0.outside.sprite(&record).await {
-                Ok(_) => Ok(Event::Found),
-                Err(Failure::NoSprite) => {
-                    let generation = self.0.outside.recreate(&record).await?;
-                    if let Some(cache) = self.0.cache.borrow_mut().as_mut() {
-                        cache.record.renew(generation);
+            Work::Recreate => {
+                let is_discarded = self.0.cache.borrow().as_ref().is_some_and(|cache| cache.machine.is_discarding());
+                if !is_discarded {
+                    match self.0.outside.sprite(&record).await {
+                        Ok(_) => return Ok(Event::Found),
+                        Err(Failure::NoSprite) => {}
+                        Err(failure) => return Err(failure),
                     }
-                    self.remember();
-                    Ok(Event::Recreated)
                 }
-                Err(failure) => Err(failure),
-            },
+                let generation = self.0.outside.recreate(&record).await?;
+                if let Some(cache) = self.0.cache.borrow_mut().as_mut() {
+                    cache.record.renew(generation);
+                }
+                self.remember();
+                if is_discarded {
+                    self.spawn_deletion(record);
+                }
+                Ok(Event::Recreated)
+            }
             Work::Deliver => {
                 let digest = self.0.outside.deliver_agent(&record).await?;
                 Ok(Event::Delivered { digest })

@@ -17,6 +17,7 @@ use crate::terminal_session::command::Command as TerminalCommand;
 use super::cause::By;
 use super::command::{Command, Lease, Reply};
 use super::outside::{Failure, Outside, Record};
+use super::prepared::Prepared;
 use super::state::{Event, Machine, Refusal, Work};
 use super::terminals::Terminal;
 
@@ -127,7 +128,11 @@ impl<O: Outside> Gateway<O> {
     }
 
     async fn command(&self, machine: MachineId, command: Command) -> Reply {
-        if let Err(failure) = self.ensure(machine).await {
+        let ensured = match self.ensure(machine).await {
+            Ok(()) => self.look_for_owner(machine).await,
+            failed => failed,
+        };
+        if let Err(failure) = ensured {
             let code = if failure == Failure::NoMachine { "not_found" } else { "database_unavailable" };
             return Reply::Refused { code: code.into(), detail: format!("{failure}.") };
         }
@@ -216,6 +221,7 @@ impl<O: Outside> Gateway<O> {
                 let provisioned = record.sprite_url.is_some();
                 let looks = self.0.outside.looks_seconds();
                 let mut machine = Machine::from_record(record.state, record.idle_seconds, provisioned, looks);
+                machine.prepared = record.is_prepared().then_some(Prepared::Waiting);
                 machine.holds.clone_from(&record.holds);
                 machine.reason.clone_from(&record.reason);
                 if let Some(desired) = record.desired {

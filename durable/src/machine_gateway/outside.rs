@@ -16,7 +16,7 @@ use crate::terminal_session::command::Command as TerminalCommand;
 /// A machine's record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
-    /// The organization's id.
+    /// The organization's id; empty while it is prepared, and nobody's.
     pub org: String,
     /// Its own id.
     pub machine: MachineId,
@@ -90,6 +90,12 @@ impl Record {
     #[must_use]
     pub fn sprite_name(&self) -> String {
         self.sprite_name.clone().unwrap_or_else(|| sprite_name(self.machine, self.generation))
+    }
+
+    /// Whether it is prepared, and nobody's yet.
+    #[must_use]
+    pub const fn is_prepared(&self) -> bool {
+        self.org.is_empty()
     }
 
     /// The next sprite is of this generation, and nothing is known of it. An older generation comes too late.
@@ -199,6 +205,8 @@ pub trait Outside: 'static {
     /// Gives up a sprite that is gone: the machine's generation grows by one, once however often this is asked of the
     /// same generation or sprite. Answers the new one.
     async fn recreate(&self, record: &Record) -> Result<u32, Failure>;
+    /// Has the sprite's labels say whose it is, unless they do.
+    async fn label(&self, record: &Record, sprite: &Sprite) -> Result<(), Failure>;
     /// Makes the sprite if there is none and none was recorded, delivers the agent, and has it started.
     async fn provision(&self, record: &Record) -> Result<Sprite, Failure>;
     /// Asks the agent to wake. `Ok` when it took the ticket.

@@ -45,6 +45,13 @@ impl<O: Outside> Gateway<O> {
         });
     }
 
+    /// No line is to be written that has not been.
+    pub(super) fn forget_history(&self) {
+        for line in self.0.memory.items::<Unwritten>(KIND).unwrap_or_default() {
+            let _ = self.0.memory.remove_item(KIND, &line.id);
+        }
+    }
+
     /// Writes one after the other, so that the last state is what stays, until there is nothing left to write.
     async fn write(&self) -> Result<(), Failure> {
         loop {

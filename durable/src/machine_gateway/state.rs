@@ -31,6 +31,7 @@ pub use super::activity::{Activity, ActivityKind};
 use super::cause::By;
 use super::checkpoint::{Checkpoints, Order};
 use super::desired::{Desired, Wish};
+use super::prepared::Prepared;
 use super::transitions;
 use super::upgrade::Upgrade;
 
@@ -116,6 +117,9 @@ pub struct Machine {
     /// Whether its sprite is gone, and its files with it.
     #[serde(default)]
     pub vanished: bool,
+    /// Whether its sprite was made before anybody wanted it.
+    #[serde(default)]
+    pub prepared: Option<Prepared>,
 }
 
 /// A sleep under way.
@@ -141,6 +145,8 @@ pub struct Sleep {
 pub enum Event {
     /// Its record has just been written.
     Provision,
+    /// It was prepared, and is somebody's from now on.
+    Claimed,
     /// Somebody wants it awake and may say so of a stopped one.
     Start {
         /// Who.
@@ -437,6 +443,7 @@ impl Machine {
             wish: None,
             turn: 0,
             vanished: false,
+            prepared: None,
         }
     }
 

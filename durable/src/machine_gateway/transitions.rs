@@ -3,6 +3,7 @@
 mod admission;
 mod checkpoints;
 mod clock;
+mod prepared;
 mod provider;
 mod runtime;
 mod sleeps;
@@ -44,13 +45,17 @@ fn take(machine: &mut Machine, event: Event, now: u64) -> Result<Vec<Effect>, Re
         return Ok(vec![]);
     }
     Ok(match event {
-        Event::Provision if machine.state == State::Creating => work(machine, Work::Provision, now),
+        Event::Provision if machine.state == State::Creating && !machine.provisioned => {
+            work(machine, Work::Provision, now)
+        }
+        Event::Claimed => prepared::claimed(machine, now),
         Event::Start { by } => start(machine, by, now),
         Event::Wanted { by } => wanted(machine, by, now)?,
         Event::Called { by } => called(machine, by, now)?,
         Event::Hibernate { by } => hibernate(machine, by, now)?,
         Event::Stop { by } => stop(machine, by, now)?,
         Event::Delete { by } => delete(machine, by, now),
+        Event::Hello | Event::Outdated { .. } if machine.is_discarding() => vec![],
         Event::Hello => hello(machine, now),
         Event::Agent { .. }
         | Event::Outdated { .. }

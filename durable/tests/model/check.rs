@@ -31,6 +31,12 @@ impl World {
             return Err(format!("generation {} after {}", disk.generation, self.generation));
         }
         self.generation = disk.generation;
+        if machine.state == State::Failed && machine.stands_on_a_prepared_sprite() {
+            return Err("failed on a prepared sprite, which could have been replaced".into());
+        }
+        if !disk.is_owned && !matches!(machine.desired(), Desired::Asleep | Desired::Deleted) {
+            return Err(format!("nobody's, and it is to be {:?}", machine.desired()));
+        }
         if machine.is_ready() {
             let bound = disk.binding.map(|(generation, _)| generation);
             if bound.is_some_and(|bound| bound != disk.generation) {

@@ -5,7 +5,8 @@
 //! 302) or hangs; the object is evicted between any two steps, with its memory lost and its SQLite kept, or loses both;
 //! agents are killed, hosts restarted, sprites paused, deleted and replaced behind our back; Postgres and the provider
 //! go away and come back; clocks jump; checkpoints are made and restored in any state; deployments bring other agents, which
-//! are upgraded in place, refuse, or die of it; two people order at once.
+//! are upgraded in place, refuse, or die of it; two people order at once. One sequence in four begins with a machine that is
+//! prepared, and taken by somebody or given up at some time.
 //!
 //! What must hold is in `check.rs`. What is not simulated: terminals, quotas, the bytes of anything.
 
@@ -18,6 +19,7 @@ mod guest;
 mod object;
 mod outside;
 pub(crate) mod people;
+mod prepared;
 mod upkeep;
 
 use std::collections::BTreeMap;
@@ -330,22 +332,23 @@ impl World {
                 Answer::Done
             }
             Call::RecreateRow { gone } => match &mut self.row {
-                None => Answer::NoMachine,
-                Some(row) => {
+                Some(row) if row.is_owned => {
                     if row.generation == generation || gone.is_some() && row.sprite_id == gone {
                         row.generation += 1;
                         (row.sprite_id, row.sprite_name) = (None, None);
                     }
                     Answer::Generation(row.generation)
                 }
+                _ => Answer::NoMachine,
             },
-            Call::Save { state, desired, line, number, sprite } => {
-                let Some(row) = &mut self.row else { return Answer::NoMachine };
+            Call::Save { state, desired, line, number, sprite, is_owned } => {
+                let found = self.row.as_mut().filter(|row| row.is_owned == is_owned);
+                let Some(row) = found else { return Answer::NoMachine };
                 let is_deleting = row.state == snapvm_protocol::lifecycle::MachineState::Deleting;
                 if is_deleting && state != snapvm_protocol::lifecycle::MachineState::Deleting {
                     return Answer::Deleting;
                 }
-                row.lines.extend(line);
+                row.lines.extend(line.filter(|_| is_owned));
                 if number <= row.written {
                     return Answer::Done;
                 }
@@ -353,7 +356,9 @@ impl World {
                 if row.state != state {
                     (row.state, row.state_at) = (state, now);
                 }
-                row.desired = Some(desired);
+                if is_owned {
+                    row.desired = Some(desired);
+                }
                 // One that was on its way while the machine was made anew names a sprite that is given up.
                 if let Some((id, name)) = sprite.filter(|_| row.generation == generation) {
                     (row.sprite_id, row.sprite_name) = (Some(id), Some(name));

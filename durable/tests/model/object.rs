@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use snapvm_durable::machine_gateway::cause::By;
+use snapvm_durable::machine_gateway::prepared::Prepared;
 use snapvm_durable::machine_gateway::state::{Effect, Event, Machine, Refusal, Work};
 use snapvm_protocol::agent::ToAgent;
 use snapvm_protocol::lifecycle::{Cause, MachineState as State};
@@ -19,6 +20,8 @@ const ALARM_AGAIN_MS: u64 = 2_000;
 #[derive(Debug, Clone)]
 pub(crate) struct Disk {
     pub(crate) machine: Machine,
+    /// Whether the record read last was somebody's.
+    pub(crate) is_owned: bool,
     pub(crate) generation: u32,
     pub(crate) sprite_name: Option<u32>,
     pub(crate) sprite_id: Option<u64>,
@@ -79,6 +82,7 @@ impl World {
             // What the record has is what was ordered, also an order that nobody was told of.
             self.ordered = row.desired.or(self.ordered);
             let mut machine = Machine::from_record(row.state, 300, row.sprite_id.is_some(), vec![5, 10, 20]);
+            machine.prepared = (!row.is_owned).then_some(Prepared::Waiting);
             machine.holds.clone_from(&row.holds);
             machine.reason = "as recorded".into();
             if let Some(desired) = row.desired {
@@ -86,6 +90,7 @@ impl World {
             }
             self.disk = Some(Disk {
                 machine,
+                is_owned: row.is_owned,
                 generation: row.generation,
                 sprite_name: row.sprite_name,
                 sprite_id: row.sprite_id,
@@ -230,6 +235,7 @@ impl World {
             line: disk.lines.first().copied(),
             number: disk.written,
             sprite: disk.sprite_id.map(|id| (id, name)),
+            is_owned: disk.is_owned,
         };
         let generation = disk.generation;
         self.ask(Job { work: None, turn: 0, generation, call });
@@ -243,7 +249,11 @@ impl World {
         if live.jobs.values().any(is_blocked) {
             return;
         }
-        let first = if work == Work::Delete { Call::DeleteSprite } else { Call::Get };
+        let first = match work {
+            Work::Delete => Call::DeleteSprite,
+            Work::Recreate if disk.machine.is_discarding() => Call::RecreateRow { gone: disk.sprite_id },
+            _ => Call::Get,
+        };
         let call = self.upkeep_call(work).unwrap_or(first);
         self.ask(Job { work: Some(work), turn: disk.machine.turn_of(work), generation: disk.generation, call });
     }
@@ -353,6 +363,7 @@ impl World {
                 return self.go_on(next(Call::RecreateRow { gone }));
             }
             (Work::Recreate, Call::RecreateRow { .. }, Answer::Generation(generation)) => {
+                self.discard(job.generation);
                 if let Some(disk) = self.disk.as_mut().filter(|disk| disk.generation < generation) {
                     disk.generation = generation;
                     (disk.sprite_id, disk.sprite_name) = (None, None);

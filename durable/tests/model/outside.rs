@@ -48,6 +48,8 @@ impl Agent {
 
 #[derive(Debug, Clone)]
 pub(crate) struct Row {
+    /// Whether it is somebody's; else it is prepared.
+    pub(crate) is_owned: bool,
     pub(crate) state: State,
     pub(crate) desired: Option<Desired>,
     pub(crate) generation: u32,
@@ -69,18 +71,34 @@ pub(crate) struct Row {
 pub(crate) enum Call {
     Get,
     Create,
-    Install { id: u64 },
-    AskAgent { tries: u32 },
+    Install {
+        id: u64,
+    },
+    AskAgent {
+        tries: u32,
+    },
     StartService,
     DeleteSprite,
-    Checkpoint { what: What },
+    Checkpoint {
+        what: What,
+    },
     TellCheckpoint,
     Deliver,
     Settle,
     Replace,
     RemoveRow,
-    RecreateRow { gone: Option<u64> },
-    Save { state: State, desired: Desired, line: Option<u64>, number: u64, sprite: Option<(u64, u32)> },
+    RecreateRow {
+        gone: Option<u64>,
+    },
+    Save {
+        state: State,
+        desired: Desired,
+        line: Option<u64>,
+        number: u64,
+        sprite: Option<(u64, u32)>,
+        /// Whether the object knows whose the machine is.
+        is_owned: bool,
+    },
 }
 
 impl Call {

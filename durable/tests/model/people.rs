@@ -53,17 +53,18 @@ pub(crate) fn sequence(seed: u64, operations: u64, keep_trace: bool, tally: &mut
         trace: vec![],
         keep_trace,
     };
-    let outcome = world.live_through(operations);
+    let outcome = world.live_through(operations, !seed.is_multiple_of(4));
     world.tally.sequences += 1;
     *tally = std::mem::take(&mut world.tally);
     outcome.map_err(|what| Violation { seed, what, trace: world.trace })
 }
 
 impl World {
-    fn live_through(&mut self, operations: u64) -> Result<(), String> {
+    fn live_through(&mut self, operations: u64, is_owned: bool) -> Result<(), String> {
         self.row = Some(Row {
+            is_owned,
             state: State::Creating,
-            desired: None,
+            desired: (!is_owned).then_some(Desired::Asleep),
             generation: 1,
             sprite_name: None,
             sprite_id: None,
@@ -173,6 +174,18 @@ impl World {
             return Ok(());
         }
         let until = self.now + SETTLE_MS;
+        // One that is nobody's is taken, or goes.
+        if let Some(row) = self.row.as_ref().filter(|row| !row.is_owned)
+            && (row.state != State::Hibernated || self.chance.one_in(2))
+        {
+            return self.end_prepared(until);
+        }
+        if self.row.as_ref().is_some_and(|row| !row.is_owned) {
+            self.order("start")?;
+            self.run_until(until)?;
+            let is_ready = self.disk.as_ref().is_some_and(|disk| disk.machine.is_ready());
+            return if is_ready { Ok(()) } else { Err(format!("who takes it waits for nothing: {:?}", self.disk)) };
+        }
         if self.chance.one_in(2) {
             self.order("start")?;
             self.run_until(until)?;
@@ -293,6 +306,13 @@ impl World {
         }
         let now = self.now;
         let Some(row) = &mut self.row else { return Ok(()) };
+        if !row.is_owned {
+            return match verb {
+                "start" => self.claim(),
+                "delete" => self.give_up_prepared(),
+                _ => Ok(()),
+            };
+        }
         if verb == "delete" {
             (row.state, row.desired, row.state_at) = (State::Deleting, Some(Desired::Deleted), now);
             // Accepted here already, whatever becomes of the object.
@@ -311,7 +331,7 @@ impl World {
             self.fault("order lost on its way to the object");
             return Ok(());
         }
-        if !self.ensure()? {
+        if !self.ensure()? || !self.look_for_owner()? {
             return Ok(());
         }
         self.note(|| format!("order: {verb}"));
@@ -334,7 +354,10 @@ impl World {
 
     /// Traffic, or somebody at a terminal.
     fn need(&mut self) -> Result<(), String> {
-        if !self.ensure()? {
+        if self.row.as_ref().is_some_and(|row| !row.is_owned) {
+            return self.claim();
+        }
+        if !self.ensure()? || !self.look_for_owner()? {
             return Ok(());
         }
         self.note(|| "needed".into());
@@ -372,13 +395,14 @@ impl World {
 
     fn hold(&mut self) -> Result<(), String> {
         let until = self.now + self.chance.between(1_000, 1_200_000);
-        let Some(row) = self.row.as_mut().filter(|_| !self.postgres_away) else { return Ok(()) };
+        let Some(row) = self.row.as_mut().filter(|row| row.is_owned && !self.postgres_away) else { return Ok(()) };
         if matches!(row.state, State::Stopping | State::Stopped) {
             return Ok(());
         }
         row.holds = if row.holds.is_empty() { vec![until] } else { vec![] };
         let until_ms = row.holds.iter().map(|at| at.saturating_add_signed(self.skew_ms)).collect();
-        if self.ensure()? { self.apply(Event::Holds { until_ms }).map(|_| ()) } else { Ok(()) }
+        let is_there = self.ensure()? && self.look_for_owner()?;
+        if is_there { self.apply(Event::Holds { until_ms }).map(|_| ()) } else { Ok(()) }
     }
 
     pub(crate) fn present_name(&self) -> u32 {
@@ -427,7 +451,7 @@ impl World {
             row.checked_at = now;
         }
         let is_waiting = row.checkpoint.is_some() && (now >= row.checkpoint_at + 30_000 || !self.faulty);
-        if (!is_late && !is_due && !is_waiting) || !self.ensure()? {
+        if (!is_late && !is_due && !is_waiting) || !self.ensure()? || !self.look_for_owner()? {
             return Ok(());
         }
         self.note(|| "the reconciler".into());

@@ -15,7 +15,7 @@ impl World {
     pub(crate) fn order_checkpoint(&mut self) -> Result<(), String> {
         let number = self.lines + self.serial;
         let wants_back = self.chance.one_in(2);
-        let Some(row) = self.row.as_mut().filter(|_| !self.postgres_away) else { return Ok(()) };
+        let Some(row) = self.row.as_mut().filter(|row| row.is_owned && !self.postgres_away) else { return Ok(()) };
         // One at a time for a machine, as a unique index says, and none of a machine that has no files yet.
         let has_files = row.state != State::Creating && row.sprite_id.is_some();
         if row.state == State::Deleting || !has_files || row.checkpoint.is_some() {
@@ -45,7 +45,7 @@ impl World {
             return Ok(());
         }
         self.note(|| format!("order: {what:?} a checkpoint"));
-        if self.ensure()? { self.take_checkpoint_order() } else { Ok(()) }
+        if self.ensure()? && self.look_for_owner()? { self.take_checkpoint_order() } else { Ok(()) }
     }
 
     /// Reads the record's order, if there is one that has not been begun; and its generation, which may have grown.

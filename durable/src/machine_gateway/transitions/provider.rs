@@ -5,6 +5,7 @@ use snapvm_protocol::lifecycle::Cause;
 
 use super::super::cause::By;
 use super::super::desired::Desired;
+use super::super::prepared::Prepared;
 use super::super::state::{Effect, Machine, Work};
 use super::{State, enter, give_up, save};
 
@@ -18,7 +19,8 @@ pub(super) fn limited(machine: &mut Machine, what: Work, limit: &str, retry_ms: 
     }
     let first = machine.limited_since_ms.is_none();
     let since = *machine.limited_since_ms.get_or_insert(now);
-    if now.saturating_sub(since) >= PATIENCE_MS {
+    // People come first: one that nobody waits for does not ask again.
+    if now.saturating_sub(since) >= PATIENCE_MS || machine.prepared == Some(Prepared::Waiting) {
         return wait_no_longer(machine, what, limit, now);
     }
     let verb = if machine.state == State::Creating { "created" } else { "woken" };

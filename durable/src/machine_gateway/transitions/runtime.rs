@@ -5,10 +5,11 @@ use snapvm_protocol::sprites::SpriteStatus;
 
 use super::super::cause::By;
 use super::super::desired::Desired;
+use super::super::prepared::{CLAIMED_TRIES_MAX, Prepared};
 use super::super::state::{Effect, Machine, TRIES_MAX, Work};
 use super::sleeps::{resume_sleep, wait_for_pause};
 use super::wakes::wake;
-use super::{State, alarm, backoff_ms, checkpoints, delete, enter, save, work};
+use super::{State, alarm, backoff_ms, checkpoints, delete, enter, prepared, save, work};
 
 pub(super) fn looked(machine: &mut Machine, status: Option<SpriteStatus>, now: u64) -> Vec<Effect> {
     let Some(status) = status else { return vanished(machine, now) };
@@ -85,6 +86,9 @@ fn vanished(machine: &mut Machine, now: u64) -> Vec<Effect> {
     if machine.state == State::Failed && machine.vanished {
         return effects;
     }
+    if machine.prepared == Some(Prepared::Claimed) {
+        return prepared::give_up(machine, now);
+    }
     let reason = "Its runtime is gone, and its files with it. Start it to make it anew, empty, or delete it.";
     enter(machine, State::Failed, reason);
     (machine.vanished, machine.provisioned, machine.connected) = (true, false, false);
@@ -101,6 +105,9 @@ fn vanished(machine: &mut Machine, now: u64) -> Vec<Effect> {
 /// The sprite has no agent: somebody made it anew before its id was known, or emptied it. What creation does is done
 /// again.
 pub(super) fn no_agent(machine: &mut Machine, now: u64) -> Vec<Effect> {
+    if machine.stands_on_a_prepared_sprite() {
+        return prepared::give_up(machine, now);
+    }
     let mut effects = vec![];
     let is_wanted = matches!(machine.state, State::Creating | State::Running | State::Waking);
     if !machine.connected && std::mem::take(&mut machine.provisioned) && is_wanted {
@@ -121,14 +128,17 @@ pub(super) fn recreated(machine: &mut Machine, now: u64) -> Vec<Effect> {
         return vec![];
     }
     let mut effects = vec![Effect::Unbind];
-    effects.push(save("recreated", "Made anew, empty: its runtime was gone.", By::default(), now));
+    // Of a prepared sprite that did not work nobody has known.
+    if machine.prepared.take().is_none() {
+        effects.push(save("recreated", "Made anew, empty: its runtime was gone.", By::default(), now));
+    }
     effects.extend(work(machine, Work::Provision, now));
     effects
 }
 
 /// It was not gone after all.
 pub(super) fn found(machine: &mut Machine, now: u64) -> Vec<Effect> {
-    (machine.vanished, machine.provisioned) = (false, true);
+    (machine.vanished, machine.provisioned, machine.prepared) = (false, true, None);
     if machine.state == State::Creating { work(machine, Work::Wake, now) } else { vec![] }
 }
 
@@ -178,10 +188,14 @@ pub(super) fn failed(machine: &mut Machine, what: Work, reason: String, now: u64
 }
 
 pub(super) fn gave_up(machine: &Machine) -> bool {
-    machine.tries >= TRIES_MAX && matches!(machine.state, State::Creating | State::Waking)
+    let most = if machine.stands_on_a_prepared_sprite() { CLAIMED_TRIES_MAX } else { TRIES_MAX };
+    machine.tries >= most && matches!(machine.state, State::Creating | State::Waking)
 }
 
 pub(super) fn give_up(machine: &mut Machine, what: Work, reason: &str, now: u64) -> Vec<Effect> {
+    if machine.stands_on_a_prepared_sprite() {
+        return prepared::give_up(machine, now);
+    }
     let what = match what {
         Work::Provision | Work::Recreate => "could not be created",
         _ => "could not be woken",

@@ -2,7 +2,7 @@
 
 use super::super::state::{Effect, Event, Machine, Work};
 use super::super::upgrade::{AGAIN_MS, Outcome, Step};
-use super::{State, agent, bring_up, enter, gave_up, give_up, lost, save, sooner, tell, work};
+use super::{State, agent, bring_up, enter, gave_up, give_up, lost, prepared, save, sooner, tell, work};
 use snapvm_protocol::agent::ToAgent;
 
 /// What the history calls all of it.
@@ -87,6 +87,9 @@ fn outdated(machine: &mut Machine, protocol: u32, carried: bool, now: u64) -> Ve
         State::Creating | State::Running | State::Hibernated | State::Waking | State::Failed => {}
     }
     machine.connected = false;
+    if machine.stands_on_a_prepared_sprite() {
+        return prepared::give_up(machine, now);
+    }
     // One that speaks has been delivered.
     machine.provisioned = true;
     if carried {

@@ -4,6 +4,7 @@ use snapvm_protocol::agent::SleepKind;
 
 use super::super::cause::By;
 use super::super::desired::Desired;
+use super::super::prepared::Prepared;
 use super::super::state::{ASK_AGAIN_MS, Effect, Machine, PREPARE_MS, REDIAL_MS, Refusal, Sleep, Work};
 use super::sleeps::{cancel_sleep, is_over, resume_sleep, tell_order, under_way};
 use super::{State, agent, clock, enter, save, sooner, work};
@@ -81,6 +82,7 @@ pub(super) fn hello(machine: &mut Machine, now: u64) -> Vec<Effect> {
     machine.called = false;
     // An agent that speaks has been delivered, whatever became of the answer that would have said so.
     (machine.provisioned, machine.vanished) = (true, false);
+    machine.prepared = machine.prepared.filter(|prepared| *prepared == Prepared::Waiting);
     match machine.state {
         State::Running => {
             machine.alarm_ms = machine.unsaved.then_some(machine.alarm_ms).flatten();
