@@ -14,6 +14,7 @@ mod flow;
 
 use std::io;
 use std::rc::Rc;
+use std::time::Duration;
 
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
@@ -23,6 +24,7 @@ use hyper_util::rt::TokioIo;
 use snapvm_protocol::headers::{ACCOUNT, AGENT_MARK, PORT};
 use snapvm_protocol::hosts::parse_port;
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 
 use crate::agent::Agent;
 use crate::clock::Reading;
@@ -32,8 +34,8 @@ use flow::Flow;
 
 /// How long after a wake a port that refuses may belong to a service that is starting.
 const STARTING_MS: u64 = 10_000;
-/// How soon it is tried again.
-const STARTING_RETRY_MS: u64 = 20;
+/// How soon it is tried again, at least and at most.
+const STARTING_RETRY: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(20));
 
 /// Why an app request got no answer of its app.
 #[derive(Debug, thiserror::Error)]
@@ -164,10 +166,13 @@ async fn exchange(
 
 /// A service that the wake is just starting does not listen yet: for a while after one, its visitors wait for it.
 async fn connect_patiently(agent: &Rc<Agent>, port: u16) -> Result<TcpStream, IngressError> {
+    let since = Instant::now();
     loop {
         match connect(port).await {
             Err(IngressError::Nothing(_)) if is_starting(agent) => {
-                tokio::time::sleep(std::time::Duration::from_millis(STARTING_RETRY_MS)).await;
+                // However long it takes to start, hardly longer is waited.
+                let (least, most) = STARTING_RETRY;
+                tokio::time::sleep((since.elapsed() / 8).clamp(least, most)).await;
             }
             outcome => return outcome,
         }

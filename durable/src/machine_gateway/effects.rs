@@ -1,5 +1,6 @@
 //! Carrying out what the state machine decides.
 
+use futures::future::join;
 use snapvm_protocol::ids::MachineId;
 use snapvm_protocol::lifecycle::MachineState as State;
 use snapvm_protocol::sprites::Sprite;
@@ -7,7 +8,7 @@ use snapvm_protocol::terminal::Notice;
 use snapvm_protocol::tickets::Purpose;
 
 use super::notice;
-use super::object::{Cache, Gateway, NEVER};
+use super::object::{Cache, Gateway, Looked, NEVER};
 use super::outside::{Failure, Outside, Record};
 use super::state::{Effect, Event, Refusal, Work};
 use crate::background;
@@ -162,8 +163,9 @@ impl<O: Outside> Gateway<O> {
                 Ok(Event::Provisioned)
             }
             Work::Wake => {
-                self.take_place(record.machine).await?;
-                let sprite = self.sprite(&record).await?;
+                let (place, sprite) = join(self.take_place(record.machine), self.sprite(&record)).await;
+                place?;
+                let sprite = sprite?;
                 self.wake(&record, &sprite.url, turn).await?;
                 self.spawn_label(record, sprite);
                 Ok(Event::WakeSent)
@@ -218,10 +220,12 @@ impl<O: Outside> Gateway<O> {
 
     /// The sprite; from then on its id is known, should the answer have been lost that said so first.
     async fn sprite(&self, record: &Record) -> Result<Sprite, Failure> {
+        let at_ms = self.0.outside.now_ms();
         let sprite = self.0.outside.sprite(record).await?;
         if record.sprite_id.is_none() {
             self.know(record, &sprite);
         }
+        *self.0.looked.borrow_mut() = Some(Looked { at_ms, generation: record.generation, sprite: sprite.clone() });
         Ok(sprite)
     }
 
