@@ -130,7 +130,7 @@ impl World {
         }
     }
 
-    /// What a sprite's labels say: whose it is, once it is somebody's, comes last.
+    /// What a sprite's labels say: which machine's it is and which deployment's, and whose, once it is somebody's.
     fn labels(&self, record: &Record) -> Vec<String> {
         let mut labels =
             vec![format!("machine:{}", record.machine), crate::sprites::labels::deployment(&self.verifier)];
