@@ -6,10 +6,14 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
+use std::os::fd::AsRawFd as _;
 use std::path::{Path, PathBuf};
 
+use nix::libc;
 use rustix::process::{Pid, Signal};
 
+/// `CLONE_INTO_CGROUP` of Linux.
+const INTO_CGROUP: u64 = 0x2_0000_0000;
 /// Deeper groups are not looked into: programs that divide themselves use one or two.
 const DEPTH_MAX: usize = 8;
 /// Rounds in which processes that fork while they are killed are caught, on kernels before 5.14.
@@ -56,14 +60,22 @@ impl Cgroups {
 #[derive(Debug, Clone)]
 pub struct Cgroup(PathBuf);
 
+/// The ways into a group, for a process that has not begun its program.
+#[derive(Debug)]
+pub struct Entrance {
+    folder: File,
+    list: File,
+}
+
 impl Cgroup {
-    /// Makes it if it is not there, and opens the file that a process enters it by.
+    /// Makes it if it is not there, and opens the ways into it.
     ///
     /// # Errors
     /// What the system says.
-    pub fn entrance(&self) -> io::Result<File> {
+    pub fn entrance(&self) -> io::Result<Entrance> {
         make(&self.0)?;
-        OpenOptions::new().write(true).open(self.0.join("cgroup.procs"))
+        let list = OpenOptions::new().write(true).open(self.0.join("cgroup.procs"))?;
+        Ok(Entrance { folder: File::open(&self.0)?, list })
     }
 
     /// Its processes, also those that divided themselves further.
@@ -100,6 +112,55 @@ impl Cgroup {
     /// Removes it, if nothing is in it any more.
     pub fn remove(&self) {
         remove(&self.0, DEPTH_MAX);
+    }
+}
+
+/// How a process gets into a group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// It is made there, where the kernel can.
+    Born,
+    /// It goes there.
+    Moved,
+}
+
+impl Entrance {
+    /// To be called in a child between fork and exec: from its return on, the process that goes on is in the group.
+    ///
+    /// That is a child of the calling one's parent, born in the group, and the calling one ends: to move a process costs
+    /// the kernel ten milliseconds, in which it waits for every processor. Where no process can be born in a group, which
+    /// takes Linux 5.7, it is moved.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn enter(&self, way: Way) -> io::Result<()> {
+        let moved = || rustix::io::write(&self.list, b"0").map(|_| ()).map_err(io::Error::from);
+        if way == Way::Moved {
+            return moved();
+        }
+        let call = libc::clone_args {
+            flags: u64::from(libc::CLONE_PARENT.cast_unsigned()) | INTO_CGROUP,
+            pidfd: 0,
+            child_tid: 0,
+            parent_tid: 0,
+            exit_signal: 0,
+            stack: 0,
+            stack_size: 0,
+            tls: 0,
+            set_tid: 0,
+            set_tid_size: 0,
+            cgroup: self.folder.as_raw_fd().cast_unsigned().into(),
+        };
+        #[expect(unsafe_code, reason = "nothing else makes a process in a control group")]
+        // SAFETY: it shares nothing with the new process, as fork does, and both make system calls only.
+        let made = unsafe { libc::syscall(libc::SYS_clone3, &raw const call, size_of::<libc::clone_args>()) };
+        match made {
+            0 => Ok(()),
+            -1 => moved(),
+            #[expect(unsafe_code, reason = "what was set up to run in the parent is not to run in this one")]
+            // SAFETY: it ends the process at once.
+            _ => unsafe { libc::_exit(0) },
+        }
     }
 }
 

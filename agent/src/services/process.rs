@@ -1,14 +1,15 @@
 //! A service's process: spawned as the leader of a group of its own, in a control group where there is one.
 
-use std::fs::File;
-use std::io;
+use std::io::{self, Read as _};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 
 use rustix::process::{Pid, Signal};
 use snapvm_protocol::services::ServiceDefinition;
 use snapvm_protocol::variables::Variables;
 
+use super::cgroup::{Entrance, Way};
 use super::containment::VARIABLE;
 
 /// Spawns it, with the machine's variables around its own; its output goes to `output`, its mark into [`VARIABLE`]; it
@@ -21,8 +22,24 @@ pub fn spawn(
     variables: &Variables,
     output: &io::PipeWriter,
     mark: &str,
-    entrance: Option<File>,
+    entrance: Option<Entrance>,
 ) -> io::Result<u32> {
+    let prepare = || prepare(definition, variables, output, mark);
+    let Some(entrance) = entrance else { return prepare()?.process_group(0).spawn().map(|child| child.id()) };
+    let entrance = Arc::new(entrance);
+    match spawn_in(prepare()?, &entrance, Way::Born)? {
+        Some(pid) => Ok(pid),
+        // Some kernels, 6.18 among them, kill what is born in a group in which everything was killed once.
+        None => spawn_in(prepare()?, &entrance, Way::Moved)?.ok_or_else(|| io::ErrorKind::BrokenPipe.into()),
+    }
+}
+
+fn prepare(
+    definition: &ServiceDefinition,
+    variables: &Variables,
+    output: &io::PipeWriter,
+    mark: &str,
+) -> io::Result<Command> {
     let mut command = Command::new(&definition.command);
     command.args(&definition.args).envs(crate::guest::environment());
     for name in crate::guest::private_variables() {
@@ -36,18 +53,37 @@ pub fn spawn(
         .current_dir(folder)
         .stdin(Stdio::null())
         .stdout(output.try_clone()?)
-        .stderr(output.try_clone()?)
-        .process_group(0);
-    if let Some(entrance) = entrance {
+        .stderr(output.try_clone()?);
+    Ok(command)
+}
+
+/// The process id, or nothing when the process was killed before it began.
+fn spawn_in(mut command: Command, entrance: &Arc<Entrance>, way: Way) -> io::Result<Option<u32>> {
+    let (mut told, tells) = io::pipe()?;
+    let entrance = Arc::clone(entrance);
+    let enter = move || {
         // Before it runs anything: what it forks at once is to be in the group too.
-        let enter = move || rustix::io::write(&entrance, b"0").map(|_| ()).map_err(io::Error::from);
-        #[expect(unsafe_code, reason = "the only way to put a program into a control group before it begins")]
-        // SAFETY: between fork and exec it makes one system call and allocates nothing.
-        unsafe {
-            command.pre_exec(enter);
-        }
+        entrance.enter(way)?;
+        rustix::process::setpgid(None, None)?;
+        let own = rustix::process::getpid().as_raw_nonzero().get();
+        rustix::io::write(&tells, &own.to_ne_bytes())?;
+        Ok(())
+    };
+    #[expect(unsafe_code, reason = "the only way to put a program into a control group before it begins")]
+    // SAFETY: between fork and exec it makes system calls only, and allocates nothing.
+    unsafe {
+        command.pre_exec(enter);
     }
-    command.spawn().map(|child| child.id())
+    let mut child = command.spawn()?;
+    // With it goes the last writer on this side.
+    drop(command);
+    let mut own = [0; 4];
+    let pid = told.read_exact(&mut own).is_ok().then(|| u32::from_ne_bytes(own));
+    if pid != Some(child.id()) {
+        // It has ended: all it did was to make the other one, which is a child of this process.
+        child.wait()?;
+    }
+    Ok(pid)
 }
 
 /// Signals a group; one that is gone is fine.
