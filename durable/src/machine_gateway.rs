@@ -28,6 +28,7 @@ mod saving;
 pub mod state;
 mod terminals;
 mod transitions;
+mod turns;
 pub mod upgrade;
 mod variables;
 mod why;

@@ -336,3 +336,29 @@ fn a_machine_that_does_not_answer_is_not_woken_against_an_order() {
     }
     assert_eq!((machine.state, machine.desired()), (State::Stopping, Desired::Stopped));
 }
+
+/// A wake was overtaken while it asked for its place, which wrote `waking` over the state that was just saved (seed
+/// 380963 with quotas).
+#[test]
+fn what_the_admission_of_an_overtaken_wake_wrote_is_written_over() {
+    let mut machine = at(State::Hibernated);
+    machine.on(Event::Start { by: ada() }, NOW).unwrap();
+    let begun = machine.turn_of(Work::Wake);
+    machine.on(Event::Looked { status: None }, NOW).unwrap();
+    machine.on(Event::Saved, NOW).unwrap();
+    let late = machine.finish(Work::Wake, begun, Event::Looked { status: None }, NOW).unwrap();
+    assert!(late == [Effect::Save(None)] && machine.unsaved && machine.state == State::Failed);
+}
+
+/// Its start had been refused for want of a place, a stranger woke its sprite, and a hold kept it awake (seed 2696143 with
+/// quotas).
+#[test]
+fn a_stopped_machine_that_got_no_place_stays_pinned() {
+    let mut machine = at(State::Stopped).ordered(Desired::Stopped);
+    machine.on(Event::Start { by: ada() }, NOW).unwrap();
+    machine.on(Event::NotAdmitted { detail: "no place".into() }, NOW).unwrap();
+    machine.on(looked(SpriteStatus::Running), NOW).unwrap();
+    machine.on(Event::Holds { until_ms: vec![NOW + 600_000] }, NOW).unwrap();
+    assert!(is_told_to_sleep(&machine.on(Event::Hello, NOW).unwrap()));
+    assert_eq!(machine.state, State::Stopping);
+}

@@ -455,42 +455,6 @@ impl Machine {
         transitions::on(self, event, now_ms)
     }
 
-    /// The turn that work is begun at: of the machine's life, or of its orders about checkpoints.
-    #[must_use]
-    pub fn turn_of(&self, work: Work) -> u64 {
-        match work {
-            Work::Checkpoint | Work::TellCheckpoint => self.checkpoints.turn(),
-            _ => self.turn,
-        }
-    }
-
-    /// Takes what work says that was begun at a turn. A late word on something that has moved on since means nothing:
-    /// what the state needs is begun anew.
-    ///
-    /// # Errors
-    /// None: work orders nothing.
-    pub fn finish(&mut self, work: Work, turn: u64, event: Event, now_ms: u64) -> Result<Vec<Effect>, Refusal> {
-        // A deletion lasts from its order to its end; what upgrades say names theirs.
-        let is_named = matches!(work, Work::Delete | Work::Deliver | Work::Settle);
-        if turn == self.turn_of(work) || is_named {
-            return self.on(event, now_ms);
-        }
-        match self.state {
-            // What has the same name and is needed meanwhile was not begun beside it.
-            _ if matches!(work, Work::Checkpoint | Work::TellCheckpoint) => {
-                return Ok(self.checkpoints.work().map(Effect::Work).into_iter().collect());
-            }
-            MachineState::Hibernated | MachineState::Stopped if work == Work::Look => {
-                return Ok(vec![Effect::Work(work)]);
-            }
-            MachineState::Creating | MachineState::Waking | MachineState::Deleting => self.alarm_ms = Some(now_ms),
-            // The next look begins it.
-            MachineState::Hibernating | MachineState::Stopping if work == Work::Wake => self.tries += 1,
-            _ => {}
-        }
-        Ok(vec![])
-    }
-
     /// Whether its state leads to another by itself.
     #[must_use]
     pub fn is_on_its_way(&self) -> bool {

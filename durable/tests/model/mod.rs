@@ -5,10 +5,10 @@
 //! 302) or hangs; the object is evicted between any two steps, with its memory lost and its SQLite kept, or loses both;
 //! agents are killed, hosts restarted, sprites paused, deleted and replaced behind our back; Postgres and the provider
 //! go away and come back; clocks jump; checkpoints are made and restored in any state; deployments bring other agents, which
-//! are upgraded in place, refuse, or die of it; two people order at once. One sequence in four begins with a machine that is
-//! prepared, and taken by somebody or given up at some time.
+//! are upgraded in place, refuse, or die of it; two people order at once; other machines take the places that there are.
+//! One sequence in four begins with a machine that is prepared, and taken by somebody or given up at some time.
 //!
-//! What must hold is in `check.rs`. What is not simulated: terminals, quotas, the bytes of anything.
+//! What must hold is in `check.rs`. What is not simulated: terminals, the bytes of anything.
 
 #![allow(clippy::unnecessary_wraps, reason = "any step may come to end the sequence")]
 
@@ -27,6 +27,7 @@ use std::collections::BTreeMap;
 use snapvm_durable::machine_gateway::desired::Desired;
 use snapvm_durable::machine_gateway::state::Work;
 use snapvm_protocol::agent::ToAgent;
+use snapvm_protocol::lifecycle::MachineState as State;
 use snapvm_protocol::sprites::SpriteStatus;
 
 use chance::Chance;
@@ -102,6 +103,11 @@ pub(crate) enum Word {
     Refused { digest: String, again: bool },
 }
 
+/// Whether a machine in this state has a place among those that are awake.
+pub(crate) fn is_awake(state: State) -> bool {
+    !matches!(state, State::Hibernated | State::Stopped | State::Failed | State::Deleting)
+}
+
 /// More events than this between two operations mean that something goes round in a circle.
 const SPIN: u64 = 20_000;
 
@@ -151,6 +157,8 @@ pub(crate) struct World {
     generation: u32,
     /// Which agent the platform carries.
     carried: u64,
+    /// Whether other machines of its organization have all the places that there are.
+    is_full: bool,
     /// What the last order that was accepted asks for.
     ordered: Option<Desired>,
     /// What was ordered before a restore that has not ended, unless something was ordered since.
@@ -324,6 +332,7 @@ impl World {
                 Answer::Done
             }
             Call::Deliver | Call::Settle | Call::Replace => Answer::NoSprite,
+            Call::Admit => self.admit(),
             Call::RemoveRow => {
                 match &self.row {
                     Some(row) if row.desired == Some(Desired::Deleted) => self.row = None,
@@ -344,8 +353,8 @@ impl World {
             Call::Save { state, desired, line, number, sprite, is_owned } => {
                 let found = self.row.as_mut().filter(|row| row.is_owned == is_owned);
                 let Some(row) = found else { return Answer::NoMachine };
-                let is_deleting = row.state == snapvm_protocol::lifecycle::MachineState::Deleting;
-                if is_deleting && state != snapvm_protocol::lifecycle::MachineState::Deleting {
+                let is_deleting = row.state == State::Deleting;
+                if is_deleting && state != State::Deleting {
                     return Answer::Deleting;
                 }
                 row.lines.extend(line.filter(|_| is_owned));
@@ -353,7 +362,9 @@ impl World {
                     return Answer::Done;
                 }
                 row.written = number;
-                if row.state != state {
+                // One that sleeps is entered as waking by its admission alone.
+                let stays = state == State::Waking && !is_awake(row.state);
+                if row.state != state && !stays {
                     (row.state, row.state_at) = (state, now);
                 }
                 if is_owned {
@@ -370,6 +381,19 @@ impl World {
 
     fn sprite_name(&self, generation: u32) -> u32 {
         self.disk.as_ref().and_then(|disk| disk.sprite_name).unwrap_or(generation)
+    }
+
+    /// A place among those that are awake, unless it has one.
+    fn admit(&mut self) -> Answer {
+        match &mut self.row {
+            None => Answer::NoMachine,
+            Some(row) if is_awake(row.state) || row.state == State::Deleting => Answer::Done,
+            Some(_) if self.is_full => Answer::NoPlace,
+            Some(row) => {
+                (row.state, row.state_at) = (State::Waking, self.now);
+                Answer::Done
+            }
+        }
     }
 
     /// Whether the object knows the id of its sprite.

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use snapvm_durable::machine_gateway::cause::By;
+use snapvm_durable::machine_gateway::desired::Desired;
 use snapvm_durable::machine_gateway::prepared::Prepared;
 use snapvm_durable::machine_gateway::state::{Effect, Event, Machine, Refusal, Work};
 use snapvm_protocol::agent::ToAgent;
@@ -249,9 +250,11 @@ impl World {
         if live.jobs.values().any(is_blocked) {
             return;
         }
+        let needs_place = work == Work::Wake && disk.machine.state == State::Waking && disk.machine.tries == 0;
         let first = match work {
             Work::Delete => Call::DeleteSprite,
             Work::Recreate if disk.machine.is_discarding() => Call::RecreateRow { gone: disk.sprite_id },
+            _ if needs_place => Call::Admit,
             _ => Call::Get,
         };
         let call = self.upkeep_call(work).unwrap_or(first);
@@ -386,6 +389,9 @@ impl World {
             (Work::Wake, Call::Get, Answer::Sprite { .. }) => {
                 return self.go_on(next(Call::AskAgent { tries: 0 }));
             }
+            (Work::Wake, Call::Admit, Answer::NoPlace) => Event::NotAdmitted { detail: "no place".into() },
+            // Where nobody can say, people get their machine.
+            (Work::Wake, Call::Admit, _) => return self.go_on(next(Call::Get)),
             (Work::Wake, Call::AskAgent { .. }, Answer::Done) => Event::WakeSent,
             (Work::Wake, Call::StartService, Answer::NoAgent) => Event::NoAgent,
             (Work::Wake, Call::AskAgent { .. }, Answer::Failed) if !self.is_wanted(&job) => failed(),
@@ -406,7 +412,14 @@ impl World {
             return self.take_turn(|machine, now| machine.finish(work, u64::MAX, event, now)).map(|_| ());
         }
         self.note(|| format!("{work:?} ends: {event:?}"));
+        let is_overtaken = self.disk.as_ref().is_some_and(|disk| disk.machine.turn != job.turn);
         match event {
+            Event::NotAdmitted { .. } if !is_overtaken && self.ordered != Some(Desired::Deleted) => {
+                // Whoever ordered it was told why not, and nobody's order is left but the stop of before.
+                let was_stopped = self.disk.as_ref().is_some_and(|disk| disk.machine.was_stopped);
+                self.ordered = was_stopped.then_some(Desired::Stopped);
+                self.before_restore = None;
+            }
             Event::CheckpointDone { .. } => self.before_restore = None,
             Event::CheckpointRefused { .. } => {
                 if let Some(ordered) = self.before_restore.take() {

@@ -86,6 +86,8 @@ pub(crate) enum Call {
     Deliver,
     Settle,
     Replace,
+    /// A place among those of its organization that are awake.
+    Admit,
     RemoveRow,
     RecreateRow {
         gone: Option<u64>,
@@ -103,7 +105,10 @@ pub(crate) enum Call {
 
 impl Call {
     pub(crate) fn is_database(self) -> bool {
-        matches!(self, Self::TellCheckpoint | Self::RemoveRow | Self::RecreateRow { .. } | Self::Save { .. })
+        matches!(
+            self,
+            Self::TellCheckpoint | Self::Admit | Self::RemoveRow | Self::RecreateRow { .. } | Self::Save { .. }
+        )
     }
 
     /// How long its answer is waited for.
@@ -117,7 +122,9 @@ impl Call {
             | Self::Checkpoint { .. }
             | Self::Deliver
             | Self::Replace => 30_000,
-            Self::TellCheckpoint | Self::RemoveRow | Self::RecreateRow { .. } | Self::Save { .. } => 10_000,
+            Self::TellCheckpoint | Self::Admit | Self::RemoveRow | Self::RecreateRow { .. } | Self::Save { .. } => {
+                10_000
+            }
         }
     }
 }
@@ -129,6 +136,7 @@ pub(crate) enum Answer {
     Sprite { id: u64, status: SpriteStatus, name: u32 },
     NoSprite,
     NoAgent,
+    NoPlace,
     NoMachine,
     Deleting,
     Generation(u32),

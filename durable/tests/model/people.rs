@@ -8,7 +8,7 @@ use snapvm_protocol::sprites::SpriteStatus;
 
 use super::chance::Chance;
 use super::outside::{Provider, Row};
-use super::{Happening, Tally, Word, World};
+use super::{Happening, Tally, Word, World, is_awake};
 
 /// How long the world may take to come to rest once nothing goes wrong any more.
 pub(crate) const SETTLE_MS: u64 = 60_000;
@@ -47,6 +47,7 @@ pub(crate) fn sequence(seed: u64, operations: u64, keep_trace: bool, tally: &mut
         lines: 0,
         generation: 1,
         carried: 1,
+        is_full: false,
         ordered: None,
         before_restore: None,
         mismatch_since: None,
@@ -103,7 +104,7 @@ impl World {
     /// Nothing goes wrong any more: within a minute everything is where the last order wanted it.
     fn come_to_rest(&mut self) -> Result<(), String> {
         self.faulty = false;
-        (self.postgres_away, self.provider.away) = (false, false);
+        (self.postgres_away, self.provider.away, self.is_full) = (false, false, false);
         self.mismatch_since = None;
         self.note(|| "faults end".into());
         // The platform loses no SQLite; should it, whoever asks next finds the record.
@@ -287,6 +288,15 @@ impl World {
             }
             92..=95 => self.order_checkpoint(),
             96 => self.deploy(),
+            97 => {
+                // They take no place that this one has.
+                let has_place = self.row.as_ref().is_some_and(|row| is_awake(row.state));
+                self.is_full = !self.is_full && !has_place;
+                if self.is_full {
+                    self.fault("no place for one more awake machine");
+                }
+                Ok(())
+            }
             _ => Ok(()),
         }
     }

@@ -239,7 +239,8 @@ pub(super) fn wait_for_pause(machine: &mut Machine, reason: &str, now: u64) {
     machine.sleeps += 1;
     enter(machine, state, reason);
     let until_ms = now + machine.next_look_seconds(0) * 1000;
-    let is_ordered = machine.wish.as_ref().is_some_and(|wish| wish.by.is_order());
+    // Stopped is pinned, whoever said so last.
+    let is_ordered = kind == SleepKind::Stop || machine.wish.as_ref().is_some_and(|wish| wish.by.is_order());
     let unless_activity_after = (!is_ordered).then_some(machine.activity);
     machine.sleep = Some(Sleep { number: machine.sleeps, kind, unless_activity_after, gone: true, looks: 0, until_ms });
     machine.alarm_ms = Some(until_ms);
