@@ -341,7 +341,8 @@ impl World {
             self.fault("order lost on its way to the object");
             return Ok(());
         }
-        if !self.ensure()? || !self.look_for_owner()? {
+        // An instance that is evicted over the look takes no order: whoever gave it hears of that.
+        if !self.ensure()? || !self.look_for_owner()? || self.live.is_none() {
             return Ok(());
         }
         self.note(|| format!("order: {verb}"));
