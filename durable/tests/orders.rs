@@ -362,3 +362,20 @@ fn a_stopped_machine_that_got_no_place_stays_pinned() {
     assert!(is_told_to_sleep(&machine.on(Event::Hello, NOW).unwrap()));
     assert_eq!(machine.state, State::Stopping);
 }
+
+/// A sprite was replaced after its agent had been delivered, and that agent dialled while the machine was being made anew:
+/// it was called ready, by an agent of the generation before (seed 4103663).
+#[test]
+fn an_agent_of_what_is_being_given_up_is_sent_away() {
+    let mut machine = at(State::Running);
+    machine.on(Event::Looked { status: None }, NOW).unwrap();
+    assert!(machine.on(Event::Start { by: ada() }, NOW).unwrap().contains(&Effect::Work(Work::Recreate)));
+    assert_eq!(machine.on(Event::Hello, NOW).unwrap(), [Effect::Unbind, Effect::Disconnect]);
+    assert!(machine.state == State::Creating && machine.vanished);
+    // What is there after all is asked to dial anew, and is ready then.
+    let mut found = machine.clone();
+    assert_eq!(found.on(Event::Found, NOW).unwrap(), [Effect::Work(Work::Wake)]);
+    found.on(Event::Hello, NOW).unwrap();
+    assert_eq!(found.state, State::Running);
+    assert!(machine.on(Event::Recreated, NOW).unwrap().contains(&Effect::Work(Work::Provision)));
+}

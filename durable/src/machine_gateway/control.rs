@@ -88,7 +88,7 @@ impl<O: Outside> Gateway<O> {
         let serial = self.0.memory.get::<u64>("control")?.unwrap_or(0) + 1;
         self.0.memory.put("control", &serial)?;
         for socket in self.0.state.get_websockets() {
-            let _ = socket.close(Some(close::FORBIDDEN), Some("the machine goes back to a checkpoint"));
+            let _ = socket.close(Some(close::FORBIDDEN), Some("the machine is restored or made anew"));
         }
         Ok(())
     }

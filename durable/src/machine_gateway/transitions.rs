@@ -56,6 +56,10 @@ fn take(machine: &mut Machine, event: Event, now: u64) -> Result<Vec<Effect>, Re
         Event::Stop { by } => stop(machine, by, now)?,
         Event::Delete { by } => delete(machine, by, now),
         Event::Hello | Event::Outdated { .. } if machine.is_discarding() => vec![],
+        // What it belongs to is being given up, or else found again: then it is asked to dial anew.
+        Event::Hello if machine.state == State::Creating && machine.vanished => {
+            vec![Effect::Unbind, Effect::Disconnect]
+        }
         Event::Hello => hello(machine, now),
         Event::Agent { .. }
         | Event::Outdated { .. }
