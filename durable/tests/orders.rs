@@ -379,3 +379,22 @@ fn an_agent_of_what_is_being_given_up_is_sent_away() {
     assert_eq!(found.state, State::Running);
     assert!(machine.on(Event::Recreated, NOW).unwrap().contains(&Effect::Work(Work::Provision)));
 }
+
+/// A wake that hung asked the agent after its machine had been stopped, and nobody saw that its runtime ran (seed 5400286).
+#[test]
+fn what_an_overtaken_wake_has_woken_is_seen() {
+    for (order, state) in
+        [(Event::Stop { by: ada() }, State::Stopped), (Event::Hibernate { by: ada() }, State::Hibernated)]
+    {
+        let mut machine = at(State::Hibernated);
+        machine.on(Event::Start { by: ada() }, NOW).unwrap();
+        let begun = machine.turn_of(Work::Wake);
+        machine.on(order, NOW).unwrap();
+        machine.on(looked(SpriteStatus::Warm), NOW).unwrap();
+        assert_eq!(machine.state, state);
+        let late = machine.finish(Work::Wake, begun, Event::WakeSent, NOW).unwrap();
+        assert!(late.contains(&Effect::Work(Work::Look)), "{late:?}");
+        machine.on(looked(SpriteStatus::Running), NOW).unwrap();
+        assert!(matches!(machine.state, State::Stopping | State::Hibernating), "{:?}", machine.state);
+    }
+}

@@ -261,6 +261,10 @@ impl<O: Outside> Gateway<O> {
             || self.0.cache.borrow().as_ref().is_some_and(|cache| cache.machine.turn_of(Work::Wake) == turn);
         let mut last = Failure::Unavailable("its agent was not asked".into());
         for timeout_ms in WAKE_TIMEOUTS_MS {
+            // Something else is ordered by now, and asking would wake it all the same.
+            if !is_wanted() {
+                return Err(last);
+            }
             // A ticket is good for one use, and the one before may have been used.
             let ticket = self.ticket(record, Purpose::Wake);
             let ticket = ticket.ok_or_else(|| Failure::Unavailable("no ticket could be signed".into()))?;
@@ -273,9 +277,9 @@ impl<O: Outside> Gateway<O> {
                 }
                 Err(failure) => last = failure,
             }
-            if !is_wanted() {
-                return Err(last);
-            }
+        }
+        if !is_wanted() {
+            return Err(last);
         }
         // It may be that its process is not there: the next try finds it started.
         self.0.outside.restart_agent(record).await?;

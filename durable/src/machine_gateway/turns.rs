@@ -33,10 +33,11 @@ impl Machine {
             MachineState::Hibernated | MachineState::Stopped if work == Work::Look => {
                 return Ok(vec![Effect::Work(work)]);
             }
-            // Its admission may have written `waking` over what came since.
+            // Its admission may have written `waking` over what came since, and its request may have woken the runtime.
             MachineState::Hibernated | MachineState::Stopped | MachineState::Failed if work == Work::Wake => {
                 self.unsaved = true;
-                return Ok(vec![Effect::Save(None)]);
+                let look = (self.state != MachineState::Failed).then_some(Effect::Work(Work::Look));
+                return Ok([Effect::Save(None)].into_iter().chain(look).collect());
             }
             MachineState::Creating | MachineState::Waking | MachineState::Deleting => self.alarm_ms = Some(now_ms),
             // The next look begins it.

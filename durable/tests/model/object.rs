@@ -386,6 +386,7 @@ impl World {
             (_, Call::Get, Answer::NoSprite) => gone(),
             (_, Call::Get, Answer::Sprite { id, .. }) if is_other(id) => gone(),
             (Work::Look, Call::Get, Answer::Sprite { status, .. }) => Event::Looked { status: Some(status) },
+            (Work::Wake, Call::Get, Answer::Sprite { .. }) if !self.is_wanted(&job) => failed(),
             (Work::Wake, Call::Get, Answer::Sprite { .. }) => {
                 return self.go_on(next(Call::AskAgent { tries: 0 }));
             }
