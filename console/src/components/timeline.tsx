@@ -45,6 +45,7 @@ export function KindSelect({
     <Select
       size="xs"
       flex="1 1 9rem"
+      maw={220}
       aria-label="Kind"
       placeholder="Everything"
       clearable

@@ -27,6 +27,7 @@ export function OrgActivity() {
           <Select
             size="xs"
             flex="1 1 9rem"
+            maw={220}
             aria-label="Machine"
             placeholder="All machines"
             clearable
