@@ -20,8 +20,9 @@ const CHECK_MS: u64 = 30_000;
 const RETRY_MS: u64 = 5_000;
 /// Looks that are under way at once for one session.
 const LOOKS_AT_ONCE: usize = 8;
-/// Most frames of a client that wait for a look.
-const HELD_MAX: usize = 64;
+/// Most frames of a client that wait for a look. Whoever has not read for a while acknowledges a frame of each output at
+/// once.
+const HELD_MAX: usize = 1024;
 /// Most bytes of them.
 const HELD_BYTES_MAX: usize = 4 * FRAME_MAX;
 /// Close code for a client that sends more than can wait.
