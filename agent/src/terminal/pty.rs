@@ -1,13 +1,14 @@
 //! A shell on a pseudo-terminal: starting it, its bytes, its size, its end.
 //!
 //! The child is a session leader whose controlling terminal is the slave; the master is non-blocking. Linux hands
-//! out what is buffered and then `EIO` when the last slave is closed, so output is read up to that.
+//! out what is buffered and then `EIO` when the last slave is closed, so output is read up to that, twice in a row.
 
 use std::io;
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, access};
+use rustix::io::Errno;
 use rustix::process::{Pid, Signal};
 use rustix::termios::Winsize;
 use snapvm_protocol::variables::Variables;
@@ -137,12 +138,12 @@ impl Master {
 
     /// Reads what is there.
     pub fn read(&self, room: &mut [u8]) -> Read {
-        outcome(self.0.try_io(Interest::READABLE, |master| Ok(rustix::io::read(master, &mut *room)?)))
+        outcome(self.0.try_io(Interest::READABLE, |master| Ok(read(master, &mut *room)?)))
     }
 
     /// Reads what is there, whether or not anybody was told that there is something.
     pub fn read_now(&self, room: &mut [u8]) -> Read {
-        outcome(rustix::io::read(self.0.get_ref(), room).map_err(io::Error::from))
+        outcome(read(self.0.get_ref(), room).map_err(io::Error::from))
     }
 
     /// Waits for room for input.
@@ -185,6 +186,16 @@ impl Master {
             // It may be gone already.
             let _ = rustix::process::kill_process_group(group, signal);
         }
+    }
+}
+
+/// Reads, and does not take the first word for a hangup: the kernel looks for bytes, and only then whether the last
+/// slave is closed, so a reader that is held up in between hears of the end before the bytes (seen once in some
+/// twenty thousand shells on a busy machine). Whoever has heard of it finds every byte there.
+fn read(master: &OwnedFd, room: &mut [u8]) -> rustix::io::Result<usize> {
+    match rustix::io::read(master, &mut *room) {
+        Err(Errno::IO) => rustix::io::read(master, room),
+        other => other,
     }
 }
 

@@ -67,7 +67,7 @@ async fn a_shell_starts_in_the_directory_it_is_told_and_at_home_when_that_is_gon
         [(1, Some(work.clone()), &work), (2, Some("/is/gone".into()), &home), (3, Some("work".into()), &home)]
     {
         control.send(&ToAgent::OpenTerminal(OpenTerminal { directory, ..fresh(terminal(number)) })).await;
-        let mut session = Session::new(world.origin.terminal().await);
+        let mut session = Session::new(world.origin.terminal_of(terminal(number)).await);
         session.join(1, ClientMode::Write, attach("tab", None)).await;
         session.input(1, 1, "echo \"[$PWD]\"\n").await;
         let mut screen = Screen::default();
@@ -376,12 +376,17 @@ async fn fast_exits(mut world: World) {
     let mut control = world.control().await;
     for number in 1..=20 {
         control.send(&ToAgent::OpenTerminal(fresh(terminal(number)))).await;
-        let mut session = Session::new(world.origin.terminal().await);
+        let mut session = Session::new(world.origin.terminal_of(terminal(number)).await);
         session.join(1, ClientMode::Write, attach("tab", None)).await;
         session.input(1, 1, "exec sh -c 'seq 1 3000; echo bye'\n").await;
         let mut screen = Screen::default();
         session.until(1, &mut screen, |screen| screen.end.is_some()).await;
-        assert!(screen.text().ends_with("3000\r\nbye\r\n"), "{number}");
+        assert!(
+            screen.text().ends_with("3000\r\nbye\r\n"),
+            "{number} ended {:?} after {:?}",
+            screen.end,
+            screen.last()
+        );
         assert_eq!(screen.end, Some(TerminalEnd::Exit { code: 0 }));
     }
 }

@@ -330,12 +330,7 @@ async fn a_shell_inherits_no_other_terminal_after_an_upgrade() {
     control.hello().await;
     control.welcome(welcome_knowing(vec![], &[1])).await;
     control.send(&ToAgent::OpenTerminal(fresh(terminal(2)))).await;
-    let mut session = loop {
-        let dialed = world.origin.terminal().await;
-        if dialed.path.ends_with(&terminal(2).to_string()) {
-            break Session::new(dialed);
-        }
-    };
+    let mut session = Session::new(world.origin.terminal_of(terminal(2)).await);
     let mut screen = Screen::default();
     session.join(1, ClientMode::Write, attach("tab", None)).await;
     session

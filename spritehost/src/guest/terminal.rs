@@ -62,7 +62,12 @@ struct Master(Arc<OwnedFd>);
 
 impl Read for Master {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        Ok(rustix::io::read(&self.0, buffer)?)
+        match rustix::io::read(&self.0, &mut *buffer) {
+            // The kernel looks for bytes, and only then whether the last slave is closed: who is held up in between
+            // hears of the end before the bytes, and finds them when asking again.
+            Err(Errno::IO) => Ok(rustix::io::read(&self.0, buffer)?),
+            other => Ok(other?),
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use futures_util::{SinkExt as _, StreamExt as _};
 use snapvm_protocol::agent::{OpenTerminal, ToAgent, ToObject};
 use snapvm_protocol::headers::{AGENT_KEY, PASS, TICKET};
+use snapvm_protocol::ids::TerminalId;
 use snapvm_protocol::tickets::{Pass, Purpose, Verifier};
 use snapvm_protocol::variables::Variables;
 use std::sync::{Arc, Mutex};
@@ -85,6 +86,16 @@ impl Origin {
 
     pub async fn terminal(&mut self) -> Dialed {
         soon("the agent dials a terminal's socket", self.terminals.recv()).await.unwrap()
+    }
+
+    /// The next one of this session; those of others, which are dialed again when a test has dropped theirs, are left.
+    pub async fn terminal_of(&mut self, session: TerminalId) -> Dialed {
+        loop {
+            let dialed = self.terminal().await;
+            if dialed.path.ends_with(&format!("/terminals/{session}")) {
+                return dialed;
+            }
+        }
     }
 
     /// Whether no control socket was dialed.

@@ -67,6 +67,11 @@ impl Screen {
         String::from_utf8_lossy(&self.bytes).into_owned()
     }
 
+    /// The last of it, for a failure's words.
+    pub fn last(&self) -> String {
+        String::from_utf8_lossy(&self.bytes[self.bytes.len().saturating_sub(200)..]).into_owned()
+    }
+
     /// Takes a frame, and insists that output continues exactly.
     pub fn take(&mut self, got: &Got) {
         match got {
