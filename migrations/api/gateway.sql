@@ -118,6 +118,13 @@ begin
       sprite_url = null
     where m.org_id = authz.org_id() and m.id = p_machine::uuid
       and (m.generation = p_generation or m.sprite_id = p_sprite_id);
+  if found then
+    -- A checkpoint is kept by its sprite, and the next one gives its own the same names.
+    update app.checkpoint c set state = 'failed', name = null, ordered_at = now(),
+        reason = 'Its files were lost with the runtime that kept them: the machine was made anew.'
+      where c.org_id = authz.org_id() and c.machine_id = p_machine::uuid and c.state in ('ready', 'failed')
+        and c.name is not null;
+  end if;
   body := (select json_build_object('generation', m.generation) from app.machine m
     where m.org_id = authz.org_id() and m.id = p_machine::uuid)::text;
 end $$;

@@ -41,6 +41,7 @@ async fn a_machine_whose_runtime_is_gone_says_so_and_is_made_anew() {
     for state in ["running", "hibernated", "stopped"] {
         let machine = brought_to(&world, &org, state).await;
         let labels = sprites.get(&machine.sprite()).await["labels"].clone();
+        let lost = if state == "running" { Some(machine.checkpoint("of the first").await) } else { None };
         sprites.delete(&machine.sprite()).await;
         if state == "stopped" {
             // Somebody made another one of its name, which is none of the machine's.
@@ -59,6 +60,14 @@ async fn a_machine_whose_runtime_is_gone_says_so_and_is_made_anew() {
         assert_eq!(terminal.run("ls file 2>&1 | grep -c 'No such'").await, "1", "{state}: it is empty");
         let second = sprite_name(machine.id.parse().unwrap(), 2);
         assert_eq!(sprites.status(&second).await.as_deref(), Some("running"), "{state}");
+        if let Some(lost) = lost {
+            // The second sprite's first checkpoint has the name that the lost one had.
+            machine.checkpoint("of the second").await;
+            let restore = format!("{}/checkpoints/{lost}/restore", machine.path);
+            let refused = machine.client.order(restore).await.problem(409, "state");
+            let words = "There are no files behind this checkpoint: Its files were lost";
+            assert!(refused["detail"].as_str().unwrap().starts_with(words), "{refused}");
+        }
         machine.order_deletion().await;
         machine.until_gone().await;
         assert_eq!(sprites.status(&second).await, None, "{state}");
