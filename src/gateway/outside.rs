@@ -1,26 +1,24 @@
 //! What the objects need of the world outside, as the Worker has it: the database with the credential of the gateway,
 //! the Sprites API, other objects.
 
+mod feed;
+mod saving;
+mod sprite;
+mod terminal;
+
 use serde::de::DeserializeOwned;
 use snapvm_durable::access::Access;
 use snapvm_durable::machine_gateway::checkpoint::{Order, Outcome};
-use snapvm_durable::machine_gateway::command::{Command, Reply};
 use snapvm_durable::machine_gateway::outside::{Failure, Line, Outside, Record, Verdict};
 use snapvm_durable::machine_gateway::state::Machine;
-use snapvm_durable::org_feed::outside::{Outside as FeedOutside, Visitor as Follower};
 use snapvm_durable::terminal_session::command::Command as TerminalCommand;
-use snapvm_durable::terminal_session::outside::{Outside as TerminalOutside, Visitor};
-use snapvm_protocol::agent::{BINARY_PATH, NEXT_BINARY_PATH, SERVICE_NAME, environment};
-use snapvm_protocol::hosts::AGENT_PORT;
+use snapvm_protocol::agent::{BINARY_PATH, NEXT_BINARY_PATH, SERVICE_NAME};
 use snapvm_protocol::ids::{MachineId, TerminalId};
-use snapvm_protocol::roles::Role;
 use snapvm_protocol::services::{FIRST_BOOT, ServiceStatus};
-use snapvm_protocol::sprites::{
-    CreateSprite, NetworkAction, NetworkPolicy, NetworkRule, PutService, Sprite, SpriteConfig, UrlAuth, UrlSettings,
-};
+use snapvm_protocol::sprites::{NetworkPolicy, Sprite};
 use snapvm_protocol::tickets::{Signer, Verifier};
 
-use super::feed::{Allowed, Announcer, alone_seconds};
+use super::feed::Announcer;
 use super::object;
 use crate::config::Config;
 use crate::context::new_id;
@@ -60,7 +58,7 @@ impl World {
             sprites: Client::new(&env)?,
             credential: service_credential(&env)?,
             agent_digest: env.text("AGENT_DIGEST")?,
-            policy: network_policy(&env)?,
+            policy: sprite::network_policy(&env)?,
             looks_seconds: looks.split(',').filter_map(|text| text.trim().parse().ok()).collect(),
             announcer: Announcer::new(env.clone()),
             env,
@@ -95,87 +93,6 @@ impl World {
             _ => Access::Forbidden,
         }
     }
-
-    fn create_request(&self, record: &Record) -> CreateSprite {
-        let size = self.config.offer.sizes.iter().find(|size| size.id == record.size);
-        CreateSprite {
-            name: record.sprite_name(),
-            url_settings: Some(UrlSettings { auth: UrlAuth::Sprite }),
-            labels: self.labels(record),
-            config: Some(SpriteConfig {
-                ram_mb: size.map(|size| size.memory_mb),
-                cpus: size.map(|size| size.cpus),
-                region: Some(record.region.clone()),
-                storage_gb: size.map(|size| size.disk_gb),
-            }),
-            environment: std::collections::BTreeMap::new(),
-        }
-    }
-
-    fn agent_service(&self, record: &Record) -> PutService {
-        let variable = |key: &str, value: String| (key.to_owned(), value);
-        PutService {
-            cmd: BINARY_PATH.to_owned(),
-            args: Vec::new(),
-            env: [
-                variable(environment::MACHINE, record.machine.to_string()),
-                variable(environment::GENERATION, record.generation.to_string()),
-                variable(environment::DIAL_ORIGIN, self.config.dial_origin.clone()),
-                variable(environment::PLATFORM_KEY, self.verifier.to_text()),
-            ]
-            .into(),
-            dir: None,
-            needs: Vec::new(),
-            http_port: Some(AGENT_PORT),
-        }
-    }
-
-    /// What a sprite's labels say: which machine's it is and which deployment's, and whose, once it is somebody's.
-    fn labels(&self, record: &Record) -> Vec<String> {
-        let mut labels =
-            vec![format!("machine:{}", record.machine), crate::sprites::labels::deployment(&self.verifier)];
-        if !record.is_prepared() {
-            labels.push(format!("org:{}", record.org));
-        }
-        labels
-    }
-
-    /// What was found under the machine's name, if it is its sprite: the recorded one, or, as long as none is recorded,
-    /// one with its labels. Somebody may have deleted ours and made another: there is nothing of the machine's in it.
-    fn ours(&self, record: &Record, found: Option<Sprite>) -> Result<Sprite, Failure> {
-        let is_ours = |sprite: &Sprite| match &record.sprite_id {
-            Some(id) => *id == sprite.id,
-            None => self.labels(record).iter().all(|label| sprite.labels.contains(label)),
-        };
-        let sprite = found.filter(is_ours).ok_or(Failure::NoSprite)?;
-        Ok(self.sprites.checked(sprite, record.sprite_id.as_deref())?)
-    }
-
-    /// The agent's binary: a static asset, addressed by its digest. Passed on as a stream.
-    async fn agent_binary(&self) -> Result<wasm_bindgen::JsValue, Failure> {
-        let unavailable = |error: worker::Error| Failure::Unavailable(error.to_string());
-        let url = format!("{}/agent/{}", self.config.console_origin, self.agent_digest);
-        let assets = self.env.assets("ASSETS").map_err(unavailable)?;
-        let response = assets.fetch(url, None).await.map_err(unavailable)?;
-        // For a name that is not there, assets answer with the console's page.
-        let is_page = response.headers().get("content-type").ok().flatten().is_some_and(|kind| kind.contains("html"));
-        match (response.status_code(), response.body()) {
-            (200, worker::ResponseBody::Stream(body)) if !is_page => Ok(body.clone().into()),
-            _ => Err(Failure::Unavailable("the agent's binary is not among the assets".into())),
-        }
-    }
-}
-
-/// What new sprites may reach: `NETWORK_POLICY`, where the deployment has one. Agents have to reach us under any.
-fn network_policy(env: &worker::Env) -> Result<Option<NetworkPolicy>, Error> {
-    let Ok(text) = env.text("NETWORK_POLICY") else { return Ok(None) };
-    let mut policy: NetworkPolicy = serde_json::from_slice(text.as_bytes())
-        .map_err(|_| Error::Misconfigured("NETWORK_POLICY must be JSON: rules with domain and action"))?;
-    let dial = url::Url::parse(&env.text("DIAL_ORIGIN")?).ok();
-    if let Some(host) = dial.as_ref().and_then(url::Url::host_str).filter(|_| !policy.rules.is_empty()) {
-        policy.rules.push(NetworkRule::Domain { domain: host.to_owned(), action: NetworkAction::Allow });
-    }
-    Ok(Some(policy).filter(|policy| !policy.rules.is_empty()))
 }
 
 /// The platform's signing key.
@@ -270,43 +187,13 @@ impl Outside for World {
     }
 
     async fn save(&self, record: &Record, machine: &Machine, line: Option<Line<'_>>) -> Result<u64, Failure> {
-        #[derive(serde::Deserialize)]
-        struct Saved {
-            epoch: u64,
-        }
-        let sprite_name = record.sprite_id.as_ref().map(|_| record.sprite_name());
-        if record.is_prepared() {
-            let arguments = vec![
-                record.machine.to_string().into(),
-                machine.state.as_str().into(),
-                machine.reason.clone().into(),
-                record.written.to_string().into(),
-                sprite_name.into(),
-                record.sprite_id.clone().into(),
-                record.sprite_url.clone().into(),
-            ];
-            let saved: Saved = parse(&self.run("gateway_prepared", arguments).await?)?;
-            return Ok(saved.epoch);
-        }
-        let history = line.map(|line| line.history);
-        let arguments = vec![
-            record.machine.to_string().into(),
-            machine.state.as_str().into(),
-            machine.reason.clone().into(),
-            line.map(|line| line.id.to_owned()).into(),
-            history.map(|history| history.kind.to_string()).into(),
-            history.map(|history| history.detail.clone()).into(),
-            history.and_then(|history| history.by.actor.clone()).into(),
-            sprite_name.into(),
-            record.sprite_id.clone().into(),
-            record.sprite_url.clone().into(),
-            history.map(|history| history.by.cause.as_str().to_owned()).into(),
-            history.map(|history| history.at_ms.to_string()).into(),
-            machine.desired().as_str().into(),
-            record.written.to_string().into(),
-            i32::try_from(record.generation).unwrap_or(i32::MAX).into(),
-        ];
-        let saved: Saved = parse(&self.run("gateway_state", arguments).await?)?;
+        let arguments = if record.is_prepared() {
+            saving::prepared(record, machine)
+        } else {
+            saving::machine(record, machine, line)
+        };
+        let name = if record.is_prepared() { "gateway_prepared" } else { "gateway_state" };
+        let saved: saving::Saved = parse(&self.run(name, arguments).await?)?;
         Ok(saved.epoch)
     }
 
@@ -453,72 +340,5 @@ impl Outside for World {
         object::tell_terminal(&self.env, session, command)
             .await
             .map_err(|error| Failure::Unavailable(error.to_string()))
-    }
-}
-
-impl TerminalOutside for World {
-    fn now_ms(&self) -> u64 {
-        platform::now_ms()
-    }
-
-    async fn delay(&self, milliseconds: u64) {
-        worker::Delay::from(std::time::Duration::from_millis(milliseconds)).await;
-    }
-
-    fn verifier(&self) -> &Verifier {
-        &self.verifier
-    }
-
-    fn log(&self, line: &str) {
-        worker::console_log!("{line}");
-    }
-
-    async fn access(&self, visitor: &Visitor) -> Access<bool> {
-        #[derive(serde::Deserialize)]
-        struct Granted {
-            write: bool,
-        }
-        let arguments = vec![
-            visitor.credential.clone().into(),
-            "{}".into(),
-            visitor.org.clone().into(),
-            visitor.name.clone().into(),
-            visitor.session.clone().into(),
-        ];
-        self.look("terminals_stream", arguments).await.read(|reply| Some(parse::<Granted>(&reply).ok()?.write))
-    }
-
-    async fn gateway(&self, machine: MachineId, command: &Command) -> Option<Reply> {
-        match object::command(&self.env, machine, command).await {
-            Ok(reply) => Some(reply),
-            Err(error) => {
-                worker::console_warn!("machine {machine}: {error}");
-                None
-            }
-        }
-    }
-}
-
-impl FeedOutside for World {
-    fn now_ms(&self) -> u64 {
-        platform::now_ms()
-    }
-
-    fn random_id(&self) -> String {
-        Outside::random_id(self)
-    }
-
-    fn log(&self, line: &str) {
-        worker::console_log!("{line}");
-    }
-
-    fn alone_ms(&self) -> u64 {
-        u64::try_from(alone_seconds(&self.env)).unwrap_or(0) * 1000
-    }
-
-    async fn access(&self, visitor: &Follower) -> Access<Role> {
-        let text = |text: &str| Argument::from(text);
-        let arguments = vec![text(&visitor.credential), text("{}"), text(&visitor.org), Some(false).into()];
-        self.look("feed_stream", arguments).await.read(|reply| reply.read::<Allowed>().ok()?.role())
     }
 }
