@@ -103,7 +103,7 @@ async fn going_back_brings_files_back_and_ends_processes() {
 
 #[tokio::test]
 async fn a_sleeping_sprite_is_kept_without_waking_it() {
-    let mut host = Host::start(&["--warm-after", "200ms", "--cold-after", "300ms"]).await;
+    let mut host = Host::start(&["--warm-after", "200ms", "--cold-after", "2s"]).await;
     host.create("asleep").await;
     // One that never ran is empty, and that can be gone back to.
     assert_eq!(keep(&host, "asleep", "empty").await["type"], "complete");

@@ -14,7 +14,7 @@ async fn a_terminal_has_a_size_a_name_and_an_exit_code() {
     let host = Host::start(&[]).await;
     host.create("tty").await;
     let script = "trap : INT; tty; stty size; echo $TERM; id -un; until [ \"$(stty size)\" = '50 132' ]; do sleep 0.01; done; echo resized; read x; echo got $x; \
-                  sleep 100; echo woken; (exec </dev/tty; read y; echo $y); sudo stat -c %U:%G $(tty); echo over; read z; exit 3";
+                  sh -c 'trap - INT; echo asleep; exec sleep 100'; echo woken; (exec </dev/tty; read y; echo $y); sudo stat -c %U:%G $(tty); echo over; read z; exit 3";
     let (mut socket, info) = host.terminal("tty", script, "&rows=40&cols=100").await;
     assert_eq!((&info["is_owner"], &info["rows"]), (&json!(true), &json!(0)), "sizes are not told");
     let hello = socket.until("sprite\r\n").await;
@@ -23,6 +23,7 @@ async fn a_terminal_has_a_size_a_name_and_an_exit_code() {
     socket.until("resized\r\n").await;
     socket.type_in("word\r").await;
     assert!(socket.until("got word").await.starts_with("word\r\n"), "the terminal echoes");
+    socket.until("asleep\r\n").await;
     // Ctrl-C ends what is in the foreground, and not what it runs under.
     socket.type_in("\u{3}").await;
     socket.until("woken").await;
@@ -114,7 +115,7 @@ async fn a_program_without_a_terminal_ends_some_time_after_its_caller_has_gone()
     let host = Host::start(&[]).await;
     host.create("alone").await;
     let script = harness::encode("echo up; sleep 1234");
-    let path = format!("/v1/sprites/alone/exec?cmd=bash&cmd=-c&cmd={script}&max_run_after_disconnect=300ms");
+    let path = format!("/v1/sprites/alone/exec?cmd=bash&cmd=-c&cmd={script}&max_run_after_disconnect=2s");
     let mut socket = host.open(&path).await;
     let id = socket.text().await["session_id"].as_str().unwrap().to_owned();
     socket.until("up").await;
@@ -140,33 +141,39 @@ async fn the_text_comes_before_the_last_output_and_the_end_without_a_close_frame
     let script = harness::encode(
         "trap 'echo up; read x; (sleep 0.1; echo late) & exit 5' USR1; echo ready; while :; do sleep 0.01; done",
     );
-    let mut socket = host.open(&format!("/v1/sprites/trap/exec?cmd=bash&cmd=-c&cmd={script}")).await;
-    socket.text().await;
-    socket.until("ready").await;
-    socket.say(&json!({ "type": "signal", "signal": "USR1" })).await;
-    socket.until("up").await;
-    socket.send(Message::binary(b"\0go\n".to_vec())).await;
-    let (mut seen, mut ended) = (Vec::new(), None);
-    while let Some(message) = socket.next().await {
-        match message {
-            Message::Text(text) => seen.push(text.to_string()),
-            Message::Binary(bytes) if bytes[0] == 3 => {
-                assert_eq!(&bytes[..], [3, 5]);
-                ended = Some(Instant::now());
+    // On a busy machine what is late may come earlier than the end, or too late to be waited for.
+    for tries in 1.. {
+        let mut socket = host.open(&format!("/v1/sprites/trap/exec?cmd=bash&cmd=-c&cmd={script}")).await;
+        socket.text().await;
+        socket.until("ready").await;
+        socket.say(&json!({ "type": "signal", "signal": "USR1" })).await;
+        socket.until("up").await;
+        socket.send(Message::binary(b"\0go\n".to_vec())).await;
+        let (mut seen, mut ended) = (Vec::new(), None);
+        while let Some(message) = socket.next().await {
+            match message {
+                Message::Text(text) => seen.push(text.to_string()),
+                Message::Binary(bytes) if bytes[0] == 3 => {
+                    assert_eq!(&bytes[..], [3, 5]);
+                    ended = Some(Instant::now());
+                }
+                Message::Binary(bytes) if bytes[0] == 1 => seen.push(String::from_utf8_lossy(&bytes[1..]).into_owned()),
+                // What the shell remarks about the signal.
+                Message::Binary(_) => {}
+                other => panic!("{other:?}"),
             }
-            Message::Binary(bytes) if bytes[0] == 1 => seen.push(String::from_utf8_lossy(&bytes[1..]).into_owned()),
-            // What the shell remarks about the signal.
-            Message::Binary(_) => {}
-            other => panic!("{other:?}"),
         }
+        assert!(ended.unwrap().elapsed() > Duration::from_secs(4), "it is held open for a while");
+        if seen == [r#"{"exit_code":5,"type":"exit"}"#, "late\n"] {
+            break;
+        }
+        assert!(tries < 5, "{seen:?}");
     }
-    assert_eq!(seen, [r#"{"exit_code":5,"type":"exit"}"#, "late\n"]);
-    assert!(ended.unwrap().elapsed() > Duration::from_secs(4), "it is held open for a while");
 }
 
 #[tokio::test]
 async fn a_silent_terminal_does_not_keep_a_sprite_awake_and_its_socket_dies_at_the_pause() {
-    let host = Host::start(&["--warm-after", "500ms", "--cold-after", "1h"]).await;
+    let host = Host::start(&["--warm-after", "2s", "--cold-after", "1h"]).await;
     host.create("silent").await;
     let (mut socket, info) = host.terminal("silent", "echo $$; while read x; do echo said $x; done", "").await;
     socket.until("\r\n").await;
@@ -178,7 +185,7 @@ async fn a_silent_terminal_does_not_keep_a_sprite_awake_and_its_socket_dies_at_t
     again.type_in("more\r").await;
     again.until("said more").await;
     // What it says keeps the sprite awake for as long as it says something.
-    let (mut busy, _) = host.terminal("silent", "for i in {1..20}; do echo $i; sleep 0.1; done; echo end", "").await;
+    let (mut busy, _) = host.terminal("silent", "for i in {1..30}; do echo $i; sleep 0.1; done; echo end", "").await;
     busy.until("end").await;
 }
 

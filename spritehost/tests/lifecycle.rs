@@ -13,7 +13,7 @@ const SOCKET: &str = "curl -sS --unix-socket /.sprite/api.sock -H 'content-type:
 
 #[tokio::test]
 async fn a_warm_sprite_stands_still_and_goes_on() {
-    let host = Host::start(&["--warm-after", "400ms", "--cold-after", "1h"]).await;
+    let host = Host::start(&["--warm-after", "1s", "--cold-after", "1h"]).await;
     let url = host.run_app("warm").await;
     // A connection to the dial origin, which doesn't keep it awake, and is cut.
     let hold = json!({ "cmd": "bash", "args": ["-c", "exec 3<>/dev/tcp/snapvm.internal/8787; echo hi >&3; cat <&3; sleep 9"] });
@@ -80,7 +80,7 @@ async fn a_cold_sprite_keeps_files_and_starts_services_again() {
 
 #[tokio::test]
 async fn requests_keep_a_sprite_awake_as_long_as_they_last() {
-    let host = Host::start(&["--warm-after", "200ms", "--cold-after", "1h"]).await;
+    let host = Host::start(&["--warm-after", "500ms", "--cold-after", "1h"]).await;
     let url = host.run_app("busy").await;
     let slow = tokio::spawn(async move { visit(&url, "/slow").await.text() });
     let exec = host.run("busy", "sleep 1; echo awake");

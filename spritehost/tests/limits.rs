@@ -10,9 +10,9 @@ use serde_json::{Value, json};
 
 #[tokio::test]
 async fn limits_are_refused_as_the_provider_refuses() {
-    let host = Host::start(&["--running-limit", "1", "--creation-limit", "3", "--warm-after", "700ms"]).await;
-    let first = host.run_app("a").await;
+    let host = Host::start(&["--running-limit", "1", "--creation-limit", "3", "--warm-after", "3s"]).await;
     let second = host.create("b").await["url"].as_str().unwrap().to_owned();
+    let first = host.run_app("a").await;
     let full = host.call(Method::GET, "/v1/sprites/b/services", "").await;
     assert_eq!(full.status, StatusCode::TOO_MANY_REQUESTS);
     let body = full.json();

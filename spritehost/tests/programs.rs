@@ -125,7 +125,7 @@ async fn files_are_moved_copied_changed_and_removed() {
 
 #[tokio::test]
 async fn files_that_are_watched_tell_what_happens_to_them() {
-    let host = Host::start(&["--warm-after", "1s"]).await;
+    let host = Host::start(&["--warm-after", "3s"]).await;
     host.create("files").await;
     host.run("files", "mkdir -p a/b; touch single").await;
     let mut watch = host.open("/v1/sprites/files/fs/watch").await;

@@ -108,6 +108,16 @@ async function newPerson(browser, people, who, options) {
   const expected = [[`${CONSOLE}/v1/account,`, "401"]];
   // A machine's network device has just come or gone on this computer, and Chromium asks anew for what was on its way.
   expected.push(["net::ERR_NETWORK_CHANGED"]);
+  context.on("page", (page) => {
+    const go = page.goto.bind(page);
+    page.goto = (...where) =>
+      go(...where).catch((error) => {
+        check(error.message.includes("net::ERR_NETWORK_CHANGED"), error.message);
+        return go(...where);
+      });
+  });
+  // Whoever goes on before a page's feed is there.
+  expected.push(["WebSocket is closed before the connection is established"]);
   context.on("weberror", (error) => complaints.push(`error: ${error.error()?.stack ?? error.error()}`));
   context.on("console", (message) => {
     const { url } = message.location();

@@ -116,7 +116,8 @@ await script("logs", async ({ person, step }) => {
     await page.keyboard.press("/");
     await page.keyboard.type("NEEDLE");
     await until("only lines with it are there", async () => (await log(page).locator(".log-line").count()) === 2);
-    check((await log(page).locator("mark").allTextContents()).join() === "Needle,needle", "it is not marked");
+    const marked = async () => (await log(page).locator("mark").allTextContents()).join() === "Needle,needle";
+    await until("it is marked", marked);
     await write("echo one more needle; echo without");
     await until("what comes is searched, too", async () => (await log(page).locator("mark").count()) === 3);
     await picture(page, "logs-search");

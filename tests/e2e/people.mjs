@@ -1,7 +1,7 @@
 // What people do in the console, by the words it shows to them.
 import { randomBytes } from "node:crypto";
 import { readFile } from "node:fs/promises";
-import { CONSOLE, check, PATIENCE } from "./browser.mjs";
+import { CONSOLE, check, PATIENCE, until } from "./browser.mjs";
 
 export const PASSWORD = "correct horse battery";
 
@@ -103,9 +103,20 @@ export function terminal(page) {
 
 /** Opens a new terminal and waits for its prompt. */
 export async function newTerminal(page) {
-  await page.getByRole("button", { name: "New terminal" }).first().click();
-  await live(page);
+  await toAnother(page, () => page.getByRole("button", { name: "New terminal" }).first().click());
   await reads(page, /[$#]\s*$/);
+}
+
+/** Does what gives another terminal the keyboard, and waits until that one is there and connected: the one before it is
+ * until then. */
+export async function toAnother(page, how) {
+  const before = await terminal(page).evaluateAll((panels) => panels.map((panel) => panel.dataset.terminal));
+  await how();
+  await until("another terminal has the keyboard", async () => {
+    const now = await terminal(page).evaluateAll((panels) => panels.map((panel) => panel.dataset.terminal));
+    return now.length === 1 && !before.includes(now[0]);
+  });
+  await live(page);
 }
 
 /** Waits until the shown terminal is connected to its shell. */

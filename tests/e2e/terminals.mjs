@@ -122,6 +122,7 @@ await script("terminals", async ({ person, step }) => {
     await picture(page, "terminals-lost");
     await page.getByRole("button", { name: /^New shell in .*\/work$/ }).click();
     await live(page);
+    await reads(page, /This is a new one\. —\n[^]*[$#]$/);
     await type(page, "basename $PWD; cat typed.txt | wc -l");
     await reads(page, new RegExp(`^work\\n${WORDS}$`, "m"));
     const { text } = await transcript(page);
@@ -134,6 +135,7 @@ await script("terminals", async ({ person, step }) => {
     await says(page, "The shell exited with code 7.");
     await page.getByRole("button", { name: "Restart" }).click();
     await live(page);
+    await reads(page, /exit 7\n[^]*This is a new one\. —\n[^]*[$#]$/);
     await type(page, "kill -9 $$");
     await says(page, "The shell was ended by signal 9 (KILL).");
     await page.getByRole("button", { name: "Restart" }).click();

@@ -10,6 +10,7 @@ import {
   screen,
   signUp,
   terminal,
+  toAnother,
   type,
   untilState,
 } from "./people.mjs";
@@ -170,13 +171,11 @@ await script("windows", async ({ person, step }) => {
     await page.keyboard.press("Control+Shift+e");
     await until("there are two panes", async () => (await panes(page).count()) === 2);
     await page.getByRole("tab", { name: "Terminal 2" }).waitFor();
-    await page.keyboard.press("Control+Shift+x");
-    await live(page);
+    await toAnother(page, () => page.keyboard.press("Control+Shift+x"));
     await type(page, "PS1='> '; clear; echo second-$((2*4))");
     await reads(page, /^second-8$/m);
     const half = await sizeInside(page);
-    await page.keyboard.press("Control+Shift+x");
-    await live(page);
+    await toAnother(page, () => page.keyboard.press("Control+Shift+x"));
     await type(page, "clear; echo first-$((2*5))");
     await reads(page, /^first-10$/m);
     await picture(page, "windows-split");
@@ -201,8 +200,9 @@ await script("windows", async ({ person, step }) => {
     await page.getByRole("tab", { name: "logs" }).waitFor();
     await page.reload();
     await page.getByRole("tab", { name: "logs" }).waitFor();
-    await page.getByRole("tablist", { name: "Terminals" }).getByRole("tab", { name: "Terminal", exact: true }).click();
     await live(page);
+    const first = page.getByRole("tablist", { name: "Terminals" }).getByRole("tab", { name: "Terminal", exact: true });
+    await toAnother(page, () => first.click());
   });
 
   await step("a tab names what runs in it, and only then is closing it a question", async () => {
@@ -227,6 +227,7 @@ await script("windows", async ({ person, step }) => {
     await tabs.getByRole("tab", { name: "Terminal 2" }).waitFor({ state: "detached" });
     check((await page.getByRole("dialog").count()) === 0, "closing a shell that waits for a command is a question");
     await tabs.getByRole("tab", { name: "Terminal", exact: true }).click();
+    await tabs.getByRole("tab", { name: "Terminal", exact: true, selected: true }).waitFor();
     await live(page);
   });
 
@@ -237,8 +238,10 @@ await script("windows", async ({ person, step }) => {
     await live(other);
     await type(other, "clear; echo smaller");
     await terminal(page).filter({ hasText: "sized by another window" }).waitFor();
-    const [mine, theirs] = [await drawn(page), await drawn(other)];
-    check(mine.rows === theirs.rows, `the first window draws ${mine.rows} rows, the second ${theirs.rows}`);
+    const theirs = await until("both windows draw the same rows", async () => {
+      const [mine, small] = [await drawn(page), await drawn(other)];
+      return mine.rows === small.rows && small;
+    });
     await page.locator(".terminal-people").getByText("2 windows").waitFor();
     await picture(page, "windows-letterbox");
     await page.bringToFront();

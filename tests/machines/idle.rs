@@ -1,6 +1,8 @@
 //! A machine that nobody uses: its open terminals are warned, anything that happens calls it off, and it goes to sleep
 //! by itself. Those who look on the whole time are told when and where that was.
 
+use std::time::Duration;
+
 use snapvm_protocol::terminal::Notice;
 use snapvm_tests::machines::Machine;
 use snapvm_tests::rows;
@@ -10,6 +12,8 @@ use crate::world;
 
 /// A fifth of it is the warning.
 const IDLE_SECONDS: u64 = 20;
+/// Until it sleeps for want of anything else.
+const SLEEP: Duration = Duration::from_secs(90);
 
 fn is_warned(tab: &Terminal) -> bool {
     tab.notices.iter().any(|notice| matches!(notice, Notice::IdleSoon { .. }))
@@ -43,7 +47,8 @@ async fn terminals_are_warned_before_an_idle_machine_sleeps_and_a_key_calls_it_o
 
     // Nobody does anything.
     for tab in [&mut typing, &mut watching] {
-        tab.until("it sleeps", |tab| tab.notices.contains(&Notice::Asleep)).await;
+        // Its agent looks every 20 s, and the object by itself 10 s after the time.
+        tab.until_within("it sleeps", SLEEP, |tab| tab.notices.contains(&Notice::Asleep)).await;
         let told = |is: fn(&Notice) -> bool| tab.notices.iter().position(is);
         let (warned, sleeping) =
             (told(|notice| matches!(notice, Notice::IdleSoon { .. })), told(|notice| *notice == Notice::Sleeping));

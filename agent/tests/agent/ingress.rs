@@ -12,7 +12,7 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
 use crate::support::http::{app, lease, raw, send};
-use crate::support::{World, apps, machine, now_ms, platform, soon, ticket, ticket_of};
+use crate::support::{World, apps, machine, now_ms, platform, silent_port, soon, ticket, ticket_of};
 
 #[tokio::test]
 async fn bad_tickets_and_ports_reach_no_app() {
@@ -58,7 +58,7 @@ async fn every_answer_is_marked_and_filtered() {
         assert_eq!(answer.headers.get_all("x-snap-agent").iter().count(), 1);
         assert_eq!(answer.text(), "of the app");
     }
-    let free = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
+    let (_silent, free) = silent_port();
     let nothing = app(world.address, free, "/", 1).await;
     assert_eq!((nothing.status, nothing.mark()), (502, Some("agent")));
     assert_eq!(nothing.text(), format!("nothing listens on port {free}\n"));
@@ -308,14 +308,12 @@ async fn a_fresh_boot_serves_no_app_before_its_wake() {
 async fn a_visitor_waits_for_an_app_that_is_starting() {
     let mut world = World::new().await;
     let _control = world.control().await;
-    let reserved = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = reserved.local_addr().unwrap();
-    drop(reserved);
-    let visitor = tokio::spawn(app_at(world.address, address.port()));
+    let (silent, port) = silent_port();
+    let visitor = tokio::spawn(app_at(world.address, port));
     // Refused at least once before it listens.
-    let refused = tokio::net::TcpStream::connect(address).await;
+    let refused = tokio::net::TcpStream::connect(("127.0.0.1", port)).await;
     assert!(refused.is_err());
-    let listener = tokio::net::TcpListener::bind(address).await.unwrap();
+    let listener = silent.listen(8).unwrap();
     let (mut stream, _) = soon("the visitor's request", listener.accept()).await.unwrap();
     let mut head = [0; 1024];
     assert!(stream.read(&mut head).await.unwrap() > 0);

@@ -27,7 +27,8 @@ async fn a_hibernation_keeps_shells_closes_sockets_and_drops_the_task() {
     let mut screen = Screen::default();
     session.join(1, ClientMode::Write, attach("tab", None)).await;
     session.input(1, 1, "kept=yes; echo be''fore\n").await;
-    session.until(1, &mut screen, |screen| screen.text().contains("before")).await;
+    // The prompt too: nothing is to come behind it.
+    session.until(1, &mut screen, |screen| screen.text().ends_with("before\r\n$ ")).await;
     world.guest.called(Method::PUT, "/v1/tasks/snapvm-agent").await;
     world.guest.add("foreign");
     let port = apps::start().await;

@@ -12,7 +12,7 @@ use snapvm_protocol::services::{
 
 use crate::services::{gone, number_in, shell, state_of, welcome_with};
 use crate::support::origin::Control;
-use crate::support::{World, apps, soon};
+use crate::support::{World, apps, silent_port, soon};
 use crate::upgrade::deliver_another;
 
 /// One that runs until it is told to end, and writes down both.
@@ -150,7 +150,7 @@ async fn readiness_is_asked_over_http_and_tcp() {
         ready_limit_seconds: Some(2),
         ..shell(name, "exec sleep 1000")
     };
-    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let (silent, closed) = silent_port();
     let list = vec![
         asked("http", Readiness::Http { path: "/status/404".into() }),
         asked("broken", Readiness::Http { path: "/status/503".into() }),
@@ -182,7 +182,7 @@ async fn readiness_is_asked_over_http_and_tcp() {
     assert_eq!(late, ["broken", "closed"]);
     assert!(!std::fs::read_to_string(&file).unwrap().contains("never"));
     // Late is not never.
-    let listener = tokio::net::TcpListener::bind(("127.0.0.1", closed)).await.unwrap();
+    let listener = silent.listen(8).unwrap();
     let status = status_of(&mut control, "closed", |status| status.ready).await;
     assert_eq!(status.error, None);
     drop(listener);

@@ -20,7 +20,7 @@ use crate::support::exec::Caller;
 use crate::support::http::{app, send};
 use crate::support::origin::{Control, fresh};
 use crate::support::terminal::{Got, Screen, Session, attach};
-use crate::support::{World, apps, binary, said, soon, terminal, ticket};
+use crate::support::{World, apps, becomes, binary, said, soon, terminal, ticket};
 
 /// The digest of a file, hex.
 fn digest(bytes: &[u8]) -> String {
@@ -193,9 +193,10 @@ async fn shells_and_services_go_on_byte_for_byte() {
     first.until(1, &mut output, |screen| screen.bytes.ends_with(b"over\n")).await;
     let at = output.bytes.windows(5).position(|window| window == b"begin").unwrap();
     assert!(output.gone.is_empty());
-    assert!(output.bytes[at + 5..] == std::fs::read(&log).unwrap(), "output is not what was written inside");
+    // What writes the files may do so after it has shown the same.
+    soon("output is what was written inside", becomes(&log, &output.bytes[at + 5..])).await;
     let wanted: String = (1..=lines).map(|line| format!("line {line}\n")).collect();
-    assert!(std::fs::read_to_string(&typed).unwrap() == wanted, "input was lost or applied twice");
+    soon("input was applied once", becomes(&typed, wanted.as_bytes())).await;
 
     // What began before is still awaited: codes, signals, no zombies.
     first.input(1, 2, "exit 7\n").await;
@@ -308,7 +309,7 @@ async fn what_cannot_be_run_changes_nothing() {
     control.send(&ToAgent::Upgrade { digest: "0".repeat(64) }).await;
     assert_eq!(refused(&mut control).await, ("the delivered file is not the one that was announced".into(), false));
     // A shell that ends now is still reported, and one that is started inherits nothing of the tries.
-    session.input(1, number + 1, "ls -l /proc/self/fd | grep -c -e ptmx -e memfd; exit 3\n").await;
+    session.input(1, number + 1, "ls -l /proc/self/fd | grep -c -e ptmx -e snapvm-handover; exit 3\n").await;
     session.until(1, &mut screen, |screen| screen.end.is_some()).await;
     assert_eq!(screen.end, Some(TerminalEnd::Exit { code: 3 }));
     assert!(screen.text().contains("\n0\r\n"), "{}", screen.text());
@@ -334,7 +335,11 @@ async fn a_shell_inherits_no_other_terminal_after_an_upgrade() {
     let mut screen = Screen::default();
     session.join(1, ClientMode::Write, attach("tab", None)).await;
     session
-        .input(1, 1, "echo \"<$(ls -l /proc/self/fd | grep -c -e ptmx -e memfd)>$SNAPVM_HANDOVER<\"; echo en''d\n")
+        .input(
+            1,
+            1,
+            "echo \"<$(ls -l /proc/self/fd | grep -c -e ptmx -e snapvm-handover)>$SNAPVM_HANDOVER<\"; echo en''d\n",
+        )
         .await;
     session.until(1, &mut screen, |screen| screen.text().contains("\nend")).await;
     assert!(screen.text().contains("\n<0><"), "{}", screen.text());

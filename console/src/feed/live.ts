@@ -7,6 +7,7 @@ const FALLBACK = 60_000;
 
 class Live {
   private readonly orgs = new Map<string, boolean>();
+  private readonly told = new Set<string>();
   private readonly listeners = new Set<Listener>();
 
   /** `undefined` before it is known. */
@@ -21,14 +22,24 @@ class Live {
     }
   }
 
+  /** Whether changes come in, though what was before them may still have to be read. */
+  follow(org: string, follows: boolean): void {
+    if (follows) {
+      this.told.add(org);
+    } else {
+      this.told.delete(org);
+    }
+  }
+
   forget(org: string): void {
+    this.told.delete(org);
     this.orgs.delete(org);
     this.tell();
   }
 
   /** How long to wait until the next look at something that the feed tells of. */
   pace(org: string, milliseconds: number): number {
-    return this.of(org) ? Math.max(FALLBACK, milliseconds) : milliseconds;
+    return this.told.has(org) ? Math.max(FALLBACK, milliseconds) : milliseconds;
   }
 
   subscribe = (listener: Listener): (() => void) => {

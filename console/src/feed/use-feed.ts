@@ -20,6 +20,8 @@ export function useFeed(org: string): void {
       },
       live: (is) => {
         follows = is;
+        // Now: what is read again because of it is not to be asked for every few seconds.
+        live.follow(org, is);
         if (is) {
           // What was before the feed's first word has to be read, or what is shown may be older than that.
           void known.then(() => follows && live.set(org, true));

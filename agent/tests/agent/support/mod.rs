@@ -9,7 +9,7 @@ pub mod origin;
 pub mod terminal;
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -18,6 +18,7 @@ use snapvm_protocol::ids::{MachineId, TerminalId};
 use snapvm_protocol::tickets::{Purpose, Signer, Ticket};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::net::TcpSocket;
 use tokio::process::{Child, Command};
 use tokio::sync::mpsc;
 
@@ -31,6 +32,21 @@ pub const DEADLINE: Duration = Duration::from_mins(1);
 pub async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
     let value = tokio::time::timeout(DEADLINE, future).await;
     value.unwrap_or_else(|_| panic!("nothing came of: {what}"))
+}
+
+/// Waits until a file has just this.
+pub async fn becomes(file: &Path, wanted: &[u8]) {
+    while !std::fs::read(file).is_ok_and(|has| has == wanted) {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// A port that refuses connections, and is nobody else's until the socket is dropped or listens.
+pub fn silent_port() -> (TcpSocket, u16) {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let port = socket.local_addr().unwrap().port();
+    (socket, port)
 }
 
 pub fn machine() -> MachineId {
