@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::process::{Pid, PidfdFlags, Signal};
 use tokio::io::unix::AsyncFd;
 use tokio::process::Command;
@@ -154,6 +155,12 @@ impl Container {
     /// Every process, as the host sees it.
     pub(crate) fn processes(&self) -> Vec<Pid> {
         self.freezer.processes()
+    }
+
+    /// Whether process 1 is gone by now, whoever has been told of it so far.
+    pub(crate) fn has_ended(&self) -> bool {
+        let mut death = [PollFd::new(self.death.get_ref(), PollFlags::IN)];
+        rustix::event::poll(&mut death, Some(&Timespec::default())).is_ok_and(|ended| ended > 0)
     }
 
     /// Waits until process 1 is gone.

@@ -3,7 +3,7 @@
 import { check, picture, script } from "./browser.mjs";
 import { createMachine, live, newTerminal, reads, screen, signUp, type, untilState } from "./people.mjs";
 
-/** The test gives machines of this name an idle timeout of 40 s, and so a warning of 8 s. */
+/** The test gives machines of this name an idle timeout of 50 s, and so a warning of 10 s. */
 const MACHINE = "drowsy";
 const SOON = "Nobody has used this machine for a while: it goes to sleep in";
 
@@ -11,7 +11,7 @@ await script("idle", async ({ person, step }) => {
   const ada = await person("ada");
   const page = await ada.context.newPage();
   const warning = page.getByText(SOON, { exact: false });
-  const warned = () => warning.waitFor({ timeout: 90_000 });
+  const warned = () => warning.waitFor({ timeout: 100_000 });
   await step("opens a terminal", async () => {
     await signUp(page, "Ada Lovelace");
     await createMachine(page, MACHINE);
@@ -43,7 +43,7 @@ await script("idle", async ({ person, step }) => {
     await picture(page, "idle-warning-phone-dark");
     const fits = () => document.documentElement.scrollWidth <= window.innerWidth;
     check(await page.evaluate(fits), "the page is wider than the phone");
-    await page.getByText(/^Asleep since \d\d:\d\d/).waitFor({ timeout: 90_000 });
+    await page.getByText(/^Asleep since \d\d:\d\d/).waitFor({ timeout: 100_000 });
     check((await screen(page)).includes("sprite@"), "the screen is another one");
     await picture(page, "idle-asleep");
   });

@@ -78,7 +78,7 @@ async fn a_machine_is_set_up_when_it_is_created() {
 
 #[tokio::test]
 async fn an_idle_machine_warns_before_it_sleeps() {
-    snapvm_tests::rows::shorten_idle(&world().superuser().await, "drowsy", 40).await;
+    snapvm_tests::rows::shorten_idle(&world().superuser().await, "drowsy", 50).await;
     run("idle").await;
 }
 

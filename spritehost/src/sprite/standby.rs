@@ -90,7 +90,7 @@ impl Standby {
 
     /// Whether its process 1 lives.
     pub(super) fn is_alive(&self) -> bool {
-        !self.link.closed.is_cancelled()
+        !self.link.closed.is_cancelled() && !self.container.has_ended()
     }
 
     /// Puts a network policy in force.
