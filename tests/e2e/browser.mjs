@@ -117,7 +117,7 @@ async function newPerson(browser, people, who, options) {
       });
   });
   // Whoever goes on before a page's feed is there.
-  expected.push(["WebSocket is closed before the connection is established"]);
+  expected.push(["/feed", "WebSocket is closed before the connection is established"]);
   context.on("weberror", (error) => complaints.push(`error: ${error.error()?.stack ?? error.error()}`));
   context.on("console", (message) => {
     const { url } = message.location();

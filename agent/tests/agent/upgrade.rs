@@ -309,7 +309,7 @@ async fn what_cannot_be_run_changes_nothing() {
     control.send(&ToAgent::Upgrade { digest: "0".repeat(64) }).await;
     assert_eq!(refused(&mut control).await, ("the delivered file is not the one that was announced".into(), false));
     // A shell that ends now is still reported, and one that is started inherits nothing of the tries.
-    session.input(1, number + 1, "ls -l /proc/self/fd | grep -c -e ptmx -e snapvm-handover; exit 3\n").await;
+    session.input(1, number + 1, "ls -l /proc/self/fd | grep -e ptmx -e memfd | grep -vc memfd:state; exit 3\n").await;
     session.until(1, &mut screen, |screen| screen.end.is_some()).await;
     assert_eq!(screen.end, Some(TerminalEnd::Exit { code: 3 }));
     assert!(screen.text().contains("\n0\r\n"), "{}", screen.text());
@@ -338,7 +338,7 @@ async fn a_shell_inherits_no_other_terminal_after_an_upgrade() {
         .input(
             1,
             1,
-            "echo \"<$(ls -l /proc/self/fd | grep -c -e ptmx -e snapvm-handover)>$SNAPVM_HANDOVER<\"; echo en''d\n",
+            "echo \"<$(ls -l /proc/self/fd | grep -e ptmx -e memfd | grep -vc memfd:state)>$SNAPVM_HANDOVER<\"; echo en''d\n",
         )
         .await;
     session.until(1, &mut screen, |screen| screen.text().contains("\nend")).await;
